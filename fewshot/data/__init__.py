@@ -1,0 +1,1 @@
+"""Labelled picture sets held in memory."""

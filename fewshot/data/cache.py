@@ -1,0 +1,51 @@
+"""Where downloads and prepared arrays are kept: the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """``$FEWSHOT_CACHE``, else ``fewshot`` under ``$XDG_CACHE_HOME`` or ``~/.cache``; created."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(os.environ.get("FEWSHOT_CACHE") or Path(base) / "fewshot")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def content_key(path: Path) -> str:
+    """Hash that changes when a file's bytes, or a folder's listing, change.
+
+    A zip is hashed whole. A folder of thousands of small files is identified by every file's
+    name, size and modification time, since reading them all is what the cache is to save.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    if path.is_file():
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+    for folder, subfolders, files in os.walk(path):
+        subfolders.sort()
+        for name in sorted(files):
+            status = (Path(folder) / name).stat()
+            relative = os.path.relpath(Path(folder) / name, path)
+            digest.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that another process, or a crash, sees the whole of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

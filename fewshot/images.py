@@ -1,0 +1,295 @@
+"""The one way in for pictures: the limits, the decoder, class names and the support set.
+
+Everything a person can hand over (an upload, a zip, a drawing, a folder) becomes a ``Picture``
+here, or an ``InputError`` whose one sentence can be shown as it is.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from fewshot.types import InputError, Picture, SupportSet
+
+MB = 2**20
+MAX_PICTURE_BYTES = 20 * MB
+MAX_PICTURE_PIXELS = 40_000_000
+MAX_SET_PICTURES = 2_000
+MAX_SET_BYTES = 300 * MB  # unpacked
+MAX_CLASS_NAME = 80  # characters
+# Longest side of a kept picture. No encoder here looks at more, and 2,000 kept pictures take at
+# most 1.5 GB; kept as phones take them, 2,000 photos would take 72 GB.
+KEPT_SIDE = 512
+
+# Pillow has forty parsers; a stranger's bytes reach these six only.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+
+_Tag = ExifTags.Base
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Marks that draw nothing: direction overrides and isolates, zero-width spaces, the soft hyphen.
+# The zero-width joiners U+200C and U+200D stay: Persian, Indic scripts and emoji need them.
+_UNSEEN = {"\u00ad", "\u061c", "\u180e", "\u200b", "\u200e", "\u200f", "\ufeff"}
+_UNSEEN |= {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2060, 0x2070))}
+
+
+def decode(source: bytes | Path, name: str) -> Picture:
+    """Decode one picture file: the first frame, upright, on white, in 8-bit RGB.
+
+    Limits are checked before the work they limit: the file's size before it is read, the
+    picture's size before its pixels are decoded. Colour profiles are ignored.
+
+    Args:
+        source: the file's bytes, or where it lies.
+        name: what its owner calls it; it becomes the picture's name and stands in messages.
+
+    Returns:
+        A picture of ``(height, width, 3)`` uint8, read-only, no side above ``KEPT_SIDE``.
+
+    Raises:
+        InputError: the file is missing, empty, too large, of another kind, or damaged.
+    """
+    data = _read(source, name) if isinstance(source, Path) else source
+    check_file_size(len(data), name)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            pixels = _pixels_of_file(image, name)
+    except InputError:
+        raise
+    # Pillow's parsers let almost anything escape on bad bytes: OSError, SyntaxError, ValueError,
+    # struct.error, KeyError, EOFError, zlib.error, MemoryError. What each means is decided once.
+    except Exception as error:
+        raise _refusal(error, name, len(data)) from error
+    return Picture(name, pixels)
+
+
+def from_array(pixels: np.ndarray, name: str) -> Picture:
+    """Make a picture of an array, as a drawing pad or a webcam gives it.
+
+    Args:
+        pixels: ``(h, w)`` grey, ``(h, w, 3)`` RGB or ``(h, w, 4)`` RGBA, uint8.
+        name: what to call it.
+
+    Returns:
+        A picture under the same rules as ``decode``; its pixels are a copy.
+
+    Raises:
+        InputError: another shape or type, no pixels, or too many.
+    """
+    pixels = np.asarray(pixels)
+    known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
+    if not known or pixels.size == 0 or pixels.dtype != np.uint8:
+        raise InputError(
+            f"{quoted(name)} is an array of {pixels.dtype} with shape {pixels.shape}: give 8-bit "
+            f"pixels (uint8) of shape (height, width), (height, width, 3) or (height, width, 4)."
+        )
+    _check_pixels(pixels.shape[1], pixels.shape[0], name)
+    return Picture(name, _finish(Image.fromarray(pixels)))
+
+
+def class_name(text: str) -> str:
+    """Tidy a class name of any script.
+
+    Control characters and marks that draw nothing are dropped, runs of white space become one
+    space, and the rest is NFC-normalised; letter case is kept.
+
+    Args:
+        text: what a person typed, or a folder's name.
+
+    Returns:
+        1 to ``MAX_CLASS_NAME`` characters.
+
+    Raises:
+        InputError: nothing visible is left, or the name is too long.
+    """
+    name = visible(text)
+    # Joiners and combining marks alone would be a name nobody can see.
+    if all(unicodedata.category(character) in ("Cf", "Mn", "Me") for character in name):
+        raise InputError("A class has no name: give every class a name that can be read.")
+    if len(name) > MAX_CLASS_NAME:
+        raise InputError(
+            f"The class name {quoted(name)} has {len(name)} characters: keep to {MAX_CLASS_NAME}."
+        )
+    return name
+
+
+def support_set(classes: Sequence[tuple[str, Sequence[Picture]]]) -> SupportSet:
+    """Put named pictures together into a support set, in the order given.
+
+    Names are compared after ``class_name`` and with their case, since 'A' and 'a' are two classes
+    to whoever shows handwritten letters.
+
+    Args:
+        classes: a name and its pictures for each class.
+
+    Returns:
+        The support set of all ``n`` pictures, class after class.
+
+    Raises:
+        InputError: a bad or repeated name, fewer than 2 classes, a class without a picture, or
+            more than ``MAX_SET_PICTURES`` pictures.
+    """
+    names = [class_name(name) for name, _ in classes]
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise InputError(f"The class name {quoted(name)} is given twice: rename one of them.")
+    if len(names) < 2:
+        raise InputError(f"A support set needs at least 2 classes, not {len(names)}: add another.")
+    counts = [len(pictures) for _, pictures in classes]
+    if 0 in counts:
+        empty = quoted(names[counts.index(0)])
+        raise InputError(f"The class {empty} has no picture: add at least 1, or remove the class.")
+    if sum(counts) > MAX_SET_PICTURES:
+        raise InputError(
+            f"A support set of {sum(counts):,} pictures is too large: leave out "
+            f"{sum(counts) - MAX_SET_PICTURES:,} to come down to {MAX_SET_PICTURES:,}."
+        )
+    return SupportSet(
+        classes=tuple(names),
+        pictures=tuple(picture for _, pictures in classes for picture in pictures),
+        labels=np.repeat(np.arange(len(names), dtype=np.int64), counts),
+    )
+
+
+def check_file_size(count: int, name: str) -> None:
+    """Raise InputError when a picture file of ``count`` bytes is empty or too large to read."""
+    if count == 0:
+        raise InputError(f"{quoted(name)} is empty (0 bytes): choose a file that holds a picture.")
+    if count > MAX_PICTURE_BYTES:
+        raise InputError(
+            f"{quoted(name)} has {megabytes(count)} MB and at most "
+            f"{megabytes(MAX_PICTURE_BYTES)} MB are accepted for a picture: save it smaller."
+        )
+
+
+def megabytes(count: int) -> str:
+    """``count`` bytes in MB, rounded up to a tenth so that over a limit never reads as at it."""
+    return f"{math.ceil(count * 10 / MB) / 10:g}"
+
+
+def visible(text: str) -> str:
+    """The text with unseen characters dropped, white space collapsed, NFC-normalised."""
+    # Cs: lone surrogates, which a file name with undecodable bytes has and UTF-8 cannot write.
+    unseen = {c for c in set(text) - _UNSEEN if unicodedata.category(c) in ("Cc", "Cs")} | _UNSEEN
+    kept = "".join(c for c in text if c.isspace() or c not in unseen)
+    return unicodedata.normalize("NFC", " ".join(kept.split()))
+
+
+def quoted(name: str) -> str:
+    """The name as it stands in a message: visible, on one line, shortened, in quotes."""
+    shown = visible(name) or "unnamed"
+    return f"'{shown}'" if len(shown) <= 80 else f"'{shown[:40]}…{shown[-39:]}'"
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        check_file_size(path.stat().st_size, name)
+        with path.open("rb") as file:
+            return file.read(MAX_PICTURE_BYTES + 1)  # it may have grown since
+    except OSError as error:
+        raise InputError(f"{quoted(name)} cannot be read as a file: choose it again.") from error
+
+
+def _check_pixels(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PICTURE_PIXELS:
+        raise InputError(
+            f"{quoted(name)} is {width} × {height} pixels and at most "
+            f"{MAX_PICTURE_PIXELS / 1e6:g} megapixels are accepted: save it smaller."
+        )
+
+
+def _refusal(error: Exception, name: str, count: int) -> InputError:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        # Pillow's own limit, raised before the size can be asked for.
+        certain = 2 if isinstance(error, Image.DecompressionBombError) else 1
+        least = certain * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        most = f"{MAX_PICTURE_PIXELS / 1e6:g}"
+        what = f"has more than {least} megapixels and at most {most} are accepted: save it smaller"
+    elif isinstance(error, Image.UnidentifiedImageError):
+        what = "is not a picture that can be read: give a JPEG, PNG, WebP, BMP, TIFF or GIF file"
+    else:
+        what = "is cut short, damaged or of an unusual kind: save it again as PNG or JPEG"
+    return InputError(f"{quoted(name)} ({count:,} bytes) {what}.")
+
+
+def _pixels_of_file(image: Image.Image, name: str) -> np.ndarray:
+    """``(h, w, 3)`` uint8 of an opened file, its limits checked before it is decoded."""
+    _check_pixels(*image.size, name)
+    # A TIFF decodes whole tiles, and a tile may be far larger than the picture: 250 kB that claim
+    # 100 × 100 pixels in one tile of 16000 × 16000 fill 250 MB.
+    tags = getattr(image, "tag_v2", {})
+    _check_pixels(tags.get(_Tag.TileWidth, 0), tags.get(_Tag.TileLength, 0), name)
+    # JPEG can decode straight to 1/2, 1/4 or 1/8; twice the kept size leaves the filter its work.
+    width, height = _kept_size(*image.size)
+    image.draft(None, (2 * width, 2 * height))
+    image.load()
+    deep = image.mode == "F" or image.mode.startswith("I")
+    flat = _from_deep_grey(image, name) if deep else image
+    return _finish(flat, _TURNS.get(_orientation(image)))
+
+
+def _finish(image: Image.Image, turn: Image.Transpose | None = None) -> np.ndarray:
+    """``(h, w, 3)`` uint8, at most ``KEPT_SIDE`` a side, on white, of any 8-bit image."""
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    size = _kept_size(*image.size)
+    if size != image.size:  # before the rest, which then costs next to nothing
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if mode == "RGBA":
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    if turn is not None:
+        image = image.transpose(turn)
+    return np.asarray(image)
+
+
+def _kept_size(width: int, height: int) -> tuple[int, int]:
+    scale = min(1.0, KEPT_SIDE / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _from_deep_grey(image: Image.Image, name: str) -> Image.Image:
+    """8-bit grey of 12-bit and 16-bit grey: scaled so that full white is 255.
+
+    Pillow's own conversion clips at 255, which turns nearly all of a 16-bit picture white.
+    """
+    grey = np.asarray(image)  # (h, w) uint16, int32 or float32
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    white = 4095 if tags.get(_Tag.BitsPerSample) == (12,) else 65535
+    if image.mode == "F" or grey.min() < 0 or grey.max() > white:
+        raise InputError(
+            f"{quoted(name)} has 32-bit or signed pixels, for which no value is defined as white: "
+            f"save it with 8 or 16 bits."
+        )
+    level = np.arange(white + 1, dtype=np.uint32)
+    table = ((level * 255 + white // 2) // white).astype(np.uint8)  # (white + 1,)
+    if tags.get(_Tag.PhotometricInterpretation) == 0:  # white is 0; Pillow sees to 8 bits only
+        table = table[::-1]
+    eight = table[grey]  # (h, w)
+    if isinstance(see_through := image.info.get("transparency"), int):
+        eight[grey == see_through] = 255
+    return Image.fromarray(eight)
+
+
+def _orientation(image: Image.Image) -> int:
+    # Asked for after loading: a PNG may keep its EXIF behind the pixels, and Pillow turns a TIFF
+    # upright by itself as it loads and then forgets the tag.
+    try:
+        return image.getexif().get(_Tag.Orientation, 1)
+    except Exception:  # damaged notes raise as variously as damaged pixels; the picture is fine
+        return 1

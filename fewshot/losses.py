@@ -1,0 +1,104 @@
+"""The methods' losses: pure functions of tensors."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pair_loss(logits: Tensor, same: Tensor) -> Tensor:
+    """Binary cross-entropy of "these two show the same class" (Koch et al. 2015).
+
+    Args:
+        logits: ``(b,)`` pair logits.
+        same: ``(b,)`` 1 or True where both show the same class; drawn half and half, because at
+            random nearly all pairs differ and "different" would be a good constant answer.
+    """
+    return F.binary_cross_entropy_with_logits(logits, same.to(logits.dtype))
+
+
+def contrastive_loss(x1: Tensor, x2: Tensor, same: Tensor, margin: float) -> Tensor:
+    """Mean of ``same·d² + (1−same)·max(0, margin−d)²``, d the Euclidean distance.
+
+    Hadsell, Chopra, LeCun: Dimensionality reduction by learning an invariant mapping, CVPR 2006,
+    http://yann.lecun.com/exdb/publis/pdf/hadsell-chopra-lecun-06.pdf.
+
+    Args:
+        x1, x2: ``(b, d)`` embeddings.
+        same: ``(b,)`` 1 or True where both show the same class.
+        margin: distance beyond which a different pair costs nothing.
+    """
+    squared = (x1 - x2).square().sum(-1)
+    # The square root has no finite slope at 0. Clamping gives such pairs the gradient 0.
+    distance = squared.clamp_min(torch.finfo(squared.dtype).eps ** 2).sqrt()
+    same = same.to(squared.dtype)
+    return (same * squared + (1 - same) * (margin - distance).clamp_min(0).square()).mean()
+
+
+def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """Mean of ``max(0, ‖a−p‖² − ‖a−n‖² + margin)``.
+
+    Schroff, Kalenichenko, Philbin: FaceNet, CVPR 2015, https://arxiv.org/abs/1503.03832.
+
+    Args:
+        anchor, positive, negative: ``(b, d)`` embeddings.
+        margin: by how much the negative must be further, in squared distance.
+    """
+    to_positive = (anchor - positive).square().sum(-1)
+    to_negative = (anchor - negative).square().sum(-1)
+    return (to_positive - to_negative + margin).clamp_min(0).mean()
+
+
+def batch_hard_triplet_loss(x: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """:func:`triplet_loss` with each anchor's furthest positive and nearest negative in the batch.
+
+    Hermans, Beyer, Leibe: In defense of the triplet loss for person re-identification, 2017,
+    https://arxiv.org/abs/1703.07737.
+
+    Args:
+        x: ``(b, d)`` embeddings.
+        labels: ``(b,)`` class ids.
+        margin: as for :func:`triplet_loss`.
+
+    Returns:
+        The mean over the anchors that have both a positive and a negative; 0, with a gradient of
+        0, when none has.
+    """
+    squares = x.square().sum(1)
+    distances = (squares[:, None] + squares[None, :] - 2 * x @ x.T).detach()
+    same = labels[:, None] == labels[None, :]
+    itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
+    hardest_positive = distances.masked_fill(~same | itself, -torch.inf).argmax(1)
+    hardest_negative = distances.masked_fill(same, torch.inf).argmin(1)
+    usable = (same & ~itself).any(1) & (~same).any(1)
+    if not usable.any():
+        return x.sum() * 0
+    return triplet_loss(
+        x[usable], x[hardest_positive[usable]], x[hardest_negative[usable]], margin
+    )
+
+
+def prototype_loss(
+    logits: Tensor,
+    labels: Tensor,
+    entropy_weight: float = 0.0,
+    unlabelled_logits: Tensor | None = None,
+) -> Tensor:
+    """Cross-entropy plus ``entropy_weight`` times the mean Shannon entropy of the predictions.
+
+    Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification,
+    ICLR 2020, https://arxiv.org/abs/1909.02729.
+
+    Args:
+        logits: ``(n, n_way)`` of the labelled support.
+        labels: ``(n,)`` int64.
+        entropy_weight: 0 leaves plain cross-entropy.
+        unlabelled_logits: ``(q, n_way)`` of unlabelled queries, whose entropy is then taken in
+            place of the support's.
+    """
+    loss = F.cross_entropy(logits, labels)
+    if entropy_weight == 0:
+        return loss
+    log_p = F.log_softmax(logits if unlabelled_logits is None else unlabelled_logits, dim=-1)
+    return loss + entropy_weight * -(log_p.exp() * log_p).sum(-1).mean()

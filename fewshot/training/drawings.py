@@ -1,0 +1,178 @@
+"""From Omniglot's files to a checkpoint and its card."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fewshot import __version__
+from fewshot.data.cache import cache_folder, write_atomically
+from fewshot.data.omniglot import Omniglot, load_omniglot
+from fewshot.device import best_device
+from fewshot.encoders.convnet import ConvNetConfig
+from fewshot.encoders.ink import INK_VERSION, find_ink
+from fewshot.training.checkpoint import (
+    load_weights,
+    save_weights,
+    sha256,
+    state_path,
+    without_prefix,
+)
+from fewshot.training.loop import Progress, Run, describe_device, kept_weights, start, train
+from fewshot.training.objectives import TrainingData
+from fewshot.training.recipe import Recipe
+from fewshot.training.validation import ValidationSet, split_alphabets, validation_set
+from fewshot.types import InputError
+
+# A run given minutes instead of steps times this many steps first, to plan the rest.
+TIMED_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Characters:
+    """Training and validation characters, and what the card says of them."""
+
+    train: TrainingData
+    validation: ValidationSet
+    facts: dict
+
+
+def ink_of(data: Omniglot, size: int) -> np.ndarray:
+    """Every drawing through the encoder's preprocessing: ``(classes, images, size, size)`` uint8.
+
+    Kept in the user's cache by content: it takes half a minute for the background set.
+    """
+    import hashlib
+
+    key = hashlib.blake2b(data.images, digest_size=16).hexdigest()
+    kept = cache_folder() / f"ink-{key}-{size}-v{INK_VERSION}.npy"
+    if kept.exists():
+        return np.load(kept, allow_pickle=False)
+    ink = np.stack([find_ink(picture.pixels, size) for picture in data.pool().pictures])
+    ink = ink.reshape(*data.images.shape[:2], size, size)
+    buffer = io.BytesIO()
+    np.save(buffer, ink)
+    write_atomically(kept, buffer.getvalue())
+    return ink
+
+
+def load_characters(
+    folder: Path | None, size: int, recipe: Recipe, device: torch.device
+) -> Characters:
+    """The background alphabets on the device, some set aside for validation."""
+    data = load_omniglot("background", folder)
+    if recipe.validation_alphabets >= len(data.alphabet_names):
+        raise InputError(
+            f"Keeping {recipe.validation_alphabets} alphabets for validation leaves none of the "
+            f"{len(data.alphabet_names)} in the data to train on."
+        )
+    # The split is the same for every seed, so that runs are compared on the same characters.
+    training, held_out = split_alphabets(data.alphabets, recipe.validation_alphabets, seed=0)
+    ink = torch.from_numpy(ink_of(data, size))
+    groups = torch.from_numpy(data.alphabets)
+    facts = {
+        "name": "Omniglot, background alphabets",
+        "source": "https://github.com/brendenlake/omniglot",
+        "licence": "MIT",
+        "training_characters": len(training),
+        "validation_characters": len(held_out),
+        "validation_alphabets": sorted({data.alphabet_names[a] for a in data.alphabets[held_out]}),
+    }
+    return Characters(
+        TrainingData(ink[training].to(device), groups[training].to(device)),
+        validation_set(TrainingData(ink[held_out].to(device), groups[held_out].to(device))),
+        facts,
+    )
+
+
+def train_checkpoint(
+    recipe: Recipe,
+    output: Path,
+    *,
+    folder: Path | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+    initial: Path | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Train one drawings encoder and write its checkpoint, card and state.
+
+    Args:
+        recipe: what to do.
+        output: weights file to write (``.safetensors``); card and state go beside it.
+        folder: where Omniglot is; None downloads it.
+        minutes: plan as many steps as this machine does in that time, in place of the recipe's.
+        resume: go on from the state beside ``output``.
+        initial: checkpoint whose encoder to start from.
+        on_progress: called every few steps.
+        should_stop: asked before every step.
+
+    Raises:
+        InputError: data or checkpoint cannot be read, or the state is of another recipe.
+    """
+    if output.suffix != ".safetensors":
+        raise InputError(f"The output must be a .safetensors file, and {output} is not.")
+    device = best_device()
+    config, weights, warm_start = ConvNetConfig(), None, None
+    if initial is not None:
+        loaded, card = load_weights(initial)
+        config = ConvNetConfig.from_dict(card["architecture"])
+        weights = without_prefix("encoder", loaded)
+        warm_start = {"checkpoint": initial.name, "sha256": sha256(initial)}
+    characters = load_characters(folder, config.input_size, recipe, device)
+    if minutes is not None:
+        recipe = recipe.with_changes(steps=_steps_in(minutes, recipe, config, characters))
+    run = start(recipe, config, len(characters.train.ink), device, weights)
+    if resume:
+        run.load(state_path(output), recipe)
+    train(
+        run,
+        recipe,
+        characters.train,
+        characters.validation,
+        state=state_path(output),
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    card = {
+        "name": output.stem,
+        "version": __version__,
+        "method": recipe.method,
+        "architecture": config.as_dict(),
+        "parameters": sum(p.numel() for p in run.objective.encoder.parameters()),
+        "licence": "MIT",
+        "data": characters.facts,
+        "recipe": recipe.as_dict(),
+        "warm_start": warm_start,
+        "steps_done": run.step,
+        "best_step": run.best_step,
+        "minutes": round(run.seconds / 60, 1),
+        "device": describe_device(device),
+        "validation": {"protocol": "20-way 1-shot, characters not trained on", **run.validation},
+    }
+    save_weights(output, kept_weights(run), card)
+    return run
+
+
+def _steps_in(
+    minutes: float, recipe: Recipe, config: ConvNetConfig, characters: Characters
+) -> int:
+    """Steps that fit into the time, from a short trial with weights that are thrown away."""
+    trial = recipe.with_changes(steps=TIMED_STEPS + 1, validate_every=TIMED_STEPS + 2)
+    run = start(trial, config, len(characters.train.ink), characters.train.ink.device)
+    times: list[float] = []
+
+    def timed() -> bool:
+        times.append(time.monotonic())
+        return run.step >= TIMED_STEPS
+
+    train(run, trial, characters.train, characters.validation, should_stop=timed)
+    per_step = (times[-1] - times[1]) / (len(times) - 2)  # the first step also warms up
+    return max(1, int(minutes * 60 / per_step))

@@ -1,0 +1,235 @@
+"""The single training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fewshot.device import autocast, best_device, precision_name
+from fewshot.encoders.convnet import ConvNet, ConvNetConfig
+from fewshot.training.checkpoint import (
+    load_state,
+    pack_optimizer,
+    save_state,
+    unpack_optimizer,
+    with_prefix,
+    without_prefix,
+)
+from fewshot.training.objectives import OBJECTIVES, Objective, TrainingData
+from fewshot.training.recipe import Recipe
+from fewshot.training.samplers import step_generator
+from fewshot.training.validation import ValidationSet, validate
+from fewshot.types import InputError
+
+REPORT_EVERY = 20
+SAVE_EVERY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        step, steps: done, and in all.
+        loss: mean over the steps since the last report.
+        images_per_second: since the last report.
+        validation: the newest figures, by protocol.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    images_per_second: float
+    validation: dict[str, float]
+
+
+@dataclass
+class Run:
+    """A training run in progress, or ended.
+
+    Attributes:
+        objective: encoder and heads as they are now.
+        step: steps done.
+        best: weights with the best validation score so far.
+        best_step: when that was.
+        validation: that score, by protocol.
+        seconds: time spent training, over all resumptions.
+    """
+
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_step: int = 0
+    validation: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Write everything a resumed run needs."""
+        tensors = with_prefix("now", self.objective.state_dict()) | with_prefix("best", self.best)
+        facts = {
+            "recipe": recipe.as_dict(),
+            "step": self.step,
+            "best_step": self.best_step,
+            "validation": self.validation,
+            "seconds": self.seconds,
+        }
+        save_state(path, tensors | pack_optimizer(self.optimizer), facts)
+
+    def load(self, path: Path, recipe: Recipe) -> None:
+        """Go back to where :meth:`save` was called; refuses the state of another recipe."""
+        tensors, facts = load_state(path)
+        changed = [k for k, v in recipe.as_dict().items() if facts["recipe"].get(k) != v]
+        if changed:
+            raise InputError(
+                f"{path} is the state of a run with another {', '.join(changed)}; resume with the "
+                "same settings or start anew with another --output."
+            )
+        self.objective.load_state_dict(without_prefix("now", tensors))
+        unpack_optimizer(self.optimizer, tensors)
+        self.best = without_prefix("best", tensors)
+        self.step, self.best_step = facts["step"], facts["best_step"]
+        self.validation, self.seconds = facts["validation"], facts["seconds"]
+
+
+def start(
+    recipe: Recipe,
+    config: ConvNetConfig,
+    n_classes: int,
+    device: torch.device | None = None,
+    initial: dict[str, Tensor] | None = None,
+) -> Run:
+    """A run at step 0.
+
+    Args:
+        recipe: what to do.
+        config: the encoder's architecture.
+        n_classes: characters to train on, before rotations.
+        device: None takes the best there is.
+        initial: encoder weights to start from; None starts at random by the recipe's seed.
+    """
+    device = device or best_device()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        objective = OBJECTIVES[recipe.method](ConvNet(config), recipe, n_classes)
+    if initial is not None:
+        objective.encoder.load_state_dict(initial)
+    objective.to(device)
+    return Run(objective, _optimizer(objective, recipe))
+
+
+def train(
+    run: Run,
+    recipe: Recipe,
+    data: TrainingData,
+    validation: ValidationSet,
+    *,
+    state: Path | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Go on until the recipe's last step, or until told to stop.
+
+    Args:
+        run: from :func:`start`, perhaps after :meth:`Run.load`.
+        recipe: as the run was started with.
+        data: training characters, on the run's device.
+        validation: held-out characters, on the same device.
+        state: file to save the run's state to, every minute and at the end.
+        on_progress: called every few steps.
+        should_stop: asked before every step; True ends the run after saving its state.
+
+    Returns:
+        The run; ``run.best`` holds the weights to keep.
+    """
+    device = data.ink.device
+    began, saved = time.monotonic() - run.seconds, time.monotonic()
+    losses: list[Tensor] = []
+    reported = time.monotonic()
+    while run.step < recipe.steps and not should_stop():
+        _set_rates(run.optimizer, recipe, run.step)
+        losses.append(_step(run, data, step_generator(recipe.seed, run.step, device)))
+        run.step += 1
+        run.seconds = time.monotonic() - began
+        last = run.step == recipe.steps
+        if run.step % recipe.validate_every == 0 or last:
+            _choose(run, validate(run.objective, validation))
+        if run.step % REPORT_EVERY == 0 or last:
+            elapsed = time.monotonic() - reported
+            rate = len(losses) * recipe.batch / elapsed
+            mean = float(torch.stack(losses).mean())
+            on_progress(Progress(run.step, recipe.steps, mean, rate, run.validation))
+            if not math.isfinite(mean):
+                raise RuntimeError(f"the loss is {mean} at step {run.step}: lower the rate")
+            losses, reported = [], time.monotonic()
+        if state is not None and time.monotonic() - saved > SAVE_EVERY_SECONDS:
+            run.save(state, recipe)
+            saved = time.monotonic()
+    if not run.best:
+        _choose(run, validate(run.objective, validation))
+    if state is not None:
+        run.save(state, recipe)
+    return run
+
+
+def kept_weights(run: Run) -> dict[str, Tensor]:
+    """The best weights of the modules a checkpoint holds, named ``encoder.…``, ``head.…``."""
+    prefixes = tuple(f"{name}." for name in run.objective.kept())
+    return {name: value for name, value in run.best.items() if name.startswith(prefixes)}
+
+
+def describe_device(device: torch.device) -> str:
+    """For the card: what the weights were computed on and in which precision."""
+    return f"{device.type}, {precision_name(device)}"
+
+
+def _step(run: Run, data: TrainingData, generator: torch.Generator) -> Tensor:
+    run.objective.train()
+    with autocast(data.ink.device):
+        loss = run.objective.loss(data, generator)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.objective.parameters(), 5.0)
+    run.optimizer.step()
+    return loss.detach()
+
+
+def _choose(run: Run, figures: dict[str, float]) -> None:
+    """Keep the weights if no earlier ones did better; later ones win a tie."""
+    if not run.best or figures["score"] >= run.validation["score"]:
+        run.validation, run.best_step = figures, run.step
+        run.best = {k: v.detach().clone() for k, v in run.objective.state_dict().items()}
+
+
+def _optimizer(objective: Objective, recipe: Recipe) -> torch.optim.Optimizer:
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in objective.named_parameters():
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        factor = next((f for p, f in recipe.layer_rates.items() if name.startswith(p)), 1.0)
+        groups.setdefault((decay, factor), []).append(parameter)
+    settings = [
+        {"params": parameters, "weight_decay": decay, "factor": factor}
+        for (decay, factor), parameters in groups.items()
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(settings, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(settings, lr=recipe.learning_rate)
+    raise InputError(f"There is no optimizer {recipe.optimizer}: take adamw or sgd.")
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
+    """Linear warm-up, then a cosine to 0 (Loshchilov, Hutter 2017, arXiv 1608.03983)."""
+    warmup = max(1, int(recipe.warmup * recipe.steps))
+    if step < warmup:
+        share = (step + 1) / warmup
+    else:
+        share = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, recipe.steps - warmup)))
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.learning_rate * group["factor"] * share

@@ -1,0 +1,71 @@
+"""Everything that determines a training run, as data; and the recipes of the shipped weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+
+from fewshot.training.augment import Augmentation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        method: "prototype", "siamese" or "triplet": which loss.
+        steps: optimiser steps.
+        batch: images a step.
+        images_per_class: images of each class in a batch, for losses on pairs and triplets.
+        optimizer: "adamw" or "sgd" (with Nesterov momentum 0.9).
+        learning_rate: peak, after the warm-up; a cosine brings it to 0 at the last step.
+        warmup: share of the steps over which the learning rate rises from 0.
+        weight_decay: on weight matrices and kernels, not on norms and biases.
+        layer_rates: factors on the learning rate for parameters whose name starts so.
+        rotations: count a character turned by 90°, 180°, 270° as three more classes.
+        related: share of a batch's classes drawn from few alphabets (pairs and triplets).
+        hard: share of the different pairs that are the batch's nearest (pairs).
+        margin: of the triplet loss; of the cosine softmax, subtracted from the true class.
+        scale: factor on the cosines of the softmax.
+        smoothing: label smoothing of the softmax.
+        augmentation: ranges of the random affine views.
+        validation_alphabets: alphabets of the background set kept for choosing.
+        validate_every: steps between validations.
+        seed: of everything random.
+    """
+
+    method: str
+    steps: int = 4000
+    batch: int = 256
+    images_per_class: int = 4
+    optimizer: str = "adamw"
+    learning_rate: float = 2e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    layer_rates: dict[str, float] = field(default_factory=dict)
+    rotations: bool = True
+    related: float = 0.5
+    hard: float = 0.5
+    margin: float = 0.0
+    scale: float = 20.0
+    smoothing: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    validation_alphabets: int = 3
+    validate_every: int = 250
+    seed: int = 0
+
+    def as_dict(self) -> dict:
+        """JSON-ready."""
+        return asdict(self)
+
+    def with_changes(self, **changes) -> Recipe:
+        """The same recipe but for the given fields; None leaves a field as it is."""
+        return replace(self, **{k: v for k, v in changes.items() if v is not None})
+
+
+# The siamese and triplet runs start from the prototype run's weights (--init), so they need
+# fewer steps at a lower rate.
+RECIPES = {
+    "prototype": Recipe("prototype", margin=0.1),
+    "siamese": Recipe("siamese", steps=1500, learning_rate=5e-4),
+    "triplet": Recipe("triplet", steps=1500, learning_rate=5e-4, margin=0.3),
+}

@@ -1,0 +1,86 @@
+"""Accuracy on characters kept out of training: what early choice looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot.device import autocast
+from fewshot.episodes import Episode, Protocol, draw_episodes
+from fewshot.training.objectives import Objective, TrainingData
+
+EPISODES = 300
+WAYS = 20
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Held-out characters and fixed 1-shot episodes over them.
+
+    Attributes:
+        data: the characters.
+        episodes: by protocol name; each a list of episodes with one query per class.
+    """
+
+    data: TrainingData
+    episodes: dict[str, list[Episode]]
+
+
+def split_alphabets(groups: np.ndarray, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Class ids to train on and to validate on, ``held_out`` whole alphabets apart.
+
+    Args:
+        groups: ``(classes,)`` alphabet ids.
+        held_out: how many alphabets to keep for validation, fewer than there are.
+        seed: which ones.
+    """
+    alphabets = np.unique(groups)
+    if held_out >= len(alphabets):
+        raise ValueError(f"{held_out} of {len(alphabets)} alphabets kept out leaves none to train")
+    chosen = np.random.default_rng(seed).permutation(alphabets)[:held_out]
+    kept_out = np.isin(groups, chosen)
+    return np.flatnonzero(~kept_out), np.flatnonzero(kept_out)
+
+
+def validation_set(data: TrainingData, episodes: int = EPISODES) -> ValidationSet:
+    """Draw the episodes once, so that every validation of every run sees the same ones."""
+    n_classes, n_images = data.ink.shape[:2]
+    labels = np.arange(n_classes).repeat(n_images)
+    groups = data.groups.cpu().numpy()
+    largest = int(np.bincount(groups).max())
+    anywhere = Protocol(min(WAYS, n_classes), 1, 1)
+    within = Protocol(min(WAYS, largest), 1, 1, within_group=True)
+    drawn = {"random": list(draw_episodes(labels, anywhere, episodes, seed=1))}
+    if largest > 1:
+        drawn["within"] = list(draw_episodes(labels, within, episodes, seed=2, groups=groups))
+    return ValidationSet(data, drawn)
+
+
+@torch.no_grad()
+def embed_all(objective: Objective, data: TrainingData, batch: int = 512) -> Tensor:
+    """Embeddings ``(classes * images, d)`` of every character as it is, class by class."""
+    objective.eval()
+    images = data.ink.flatten(0, 1)
+    with autocast(images.device):
+        parts = [objective.encoder(part[:, None].float() / 255) for part in images.split(batch)]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def validate(objective: Objective, validation: ValidationSet) -> dict[str, float]:
+    """1-shot accuracy by protocol name, and their mean as "score"."""
+    x = embed_all(objective, validation.data)
+    accuracy = {}
+    for name, episodes in validation.episodes.items():
+        right = total = 0
+        for episode in episodes:
+            similarity = objective.similarity(x[episode.queries], x[episode.support])
+            answers = similarity.argmax(1).cpu().numpy()
+            right += int((answers == episode.query_labels).sum())
+            total += len(answers)
+        accuracy[name] = right / total
+    accuracy["score"] = sum(accuracy.values()) / len(accuracy)
+    return accuracy

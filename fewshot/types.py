@@ -1,0 +1,149 @@
+"""What travels between the parts: pictures, support sets, predictions, comparisons."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """Something a person gave cannot be used; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded picture.
+
+    Attributes:
+        name: where it came from, as its owner would recognise it (a file name).
+        pixels: ``(height, width, 3)`` uint8 RGB.
+    """
+
+    name: str
+    pixels: np.ndarray
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the pixels alone: the cache key, and the seed of this picture's views."""
+        content = hashlib.blake2b(repr(self.pixels.shape).encode(), digest_size=16)
+        content.update(np.ascontiguousarray(self.pixels))
+        return content.hexdigest()
+
+
+@dataclass(frozen=True)
+class SupportSet:
+    """The labelled pictures a person shows.
+
+    Attributes:
+        classes: the distinct class names, in the order their owner gave them.
+        pictures: ``n`` pictures.
+        labels: ``(n,)`` int64, ``labels[i]`` indexes ``classes``.
+    """
+
+    classes: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Support:
+    """A support set as one encoder sees it: what every method's ``fit`` takes.
+
+    Attributes:
+        classes: the ``n_way`` class names.
+        labels: ``(n,)`` int64 indices into ``classes``.
+        embeddings: ``(n, d)`` float32.
+        views: ``(n, v, d)`` float32 embeddings of ``v`` augmented views of each picture,
+            or None when none were made.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    embeddings: np.ndarray
+    views: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.embeddings):
+            raise ValueError(f"{len(self.labels)} labels for {len(self.embeddings)} embeddings")
+        if self.views is not None and len(self.views) != len(self.embeddings):
+            raise ValueError(f"views of {len(self.views)} pictures for {len(self.embeddings)}")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one method says of ``q`` queries.
+
+    Attributes:
+        classes: the ``n_way`` class names.
+        probabilities: ``(q, n_way)`` float32, rows sum to 1.
+        scores: ``(q, n_way)`` float32, what the softmax was taken of, before any temperature:
+            the method's own measure (a pair logit, a negative distance, a cosine).
+        evidence: ``(q, n)`` float32, the method's measure for each query and support picture,
+            or None for a method that looks at no pictures.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+    scores: np.ndarray
+    evidence: np.ndarray | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """The most probable class of each query."""
+        return [self.classes[i] for i in self.probabilities.argmax(1)]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A support picture near a query: its position in the support set, and cosine similarity."""
+
+    position: int
+    file: str
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """One method's answer to all queries.
+
+    Attributes:
+        prediction: probabilities and evidence.
+        milliseconds: ``(q,)`` time per query, its share of embedding included.
+        neighbours: for each query the nearest support pictures, nearest first.
+    """
+
+    prediction: Prediction
+    milliseconds: np.ndarray
+    neighbours: tuple[tuple[Neighbour, ...], ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every method's answer to the same queries from the same support set.
+
+    Attributes:
+        classes: the class names.
+        queries: the query pictures' names.
+        results: by method name, in the order asked for.
+        unavailable: by method name, one sentence on why it could not answer.
+    """
+
+    classes: tuple[str, ...]
+    queries: tuple[str, ...]
+    results: dict[str, MethodResult]
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+    def votes(self, query: int) -> dict[str, list[str]]:
+        """Class name -> the methods whose top label it is, for one query."""
+        votes: dict[str, list[str]] = {}
+        for name, result in self.results.items():
+            votes.setdefault(result.prediction.labels[query], []).append(name)
+        return votes
+
+    def agree(self, query: int) -> bool:
+        """True when all methods that answered give the same label."""
+        return len(self.votes(query)) <= 1
