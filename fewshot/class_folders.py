@@ -78,6 +78,7 @@ def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
             a folder whose name is no class name, or a zip that is damaged or unsafe (a path that
             leaves it, a link, an encrypted file).
     """
+    path = path.absolute()  # so that "." has a name for messages
     skipped: list[str] = []
     if path.is_dir():
         try:

@@ -74,9 +74,7 @@ def batch_hard_triplet_loss(x: Tensor, labels: Tensor, margin: float) -> Tensor:
     usable = (same & ~itself).any(1) & (~same).any(1)
     if not usable.any():
         return x.sum() * 0
-    return triplet_loss(
-        x[usable], x[hardest_positive[usable]], x[hardest_negative[usable]], margin
-    )
+    return triplet_loss(x[usable], x[hardest_positive[usable]], x[hardest_negative[usable]], margin)
 
 
 def prototype_loss(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fewshot.index import SupportIndex
 
 
 class InputError(ValueError):
@@ -58,12 +62,16 @@ class Support:
         embeddings: ``(n, d)`` float32.
         views: ``(n, v, d)`` float32 embeddings of ``v`` augmented views of each picture,
             or None when none were made.
+        files: the pictures' names, or empty.
+        index: the embeddings' index, its ids the positions in the support set, or None.
     """
 
     classes: tuple[str, ...]
     labels: np.ndarray
     embeddings: np.ndarray
     views: np.ndarray | None = None
+    files: tuple[str, ...] = ()
+    index: SupportIndex | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self.embeddings):

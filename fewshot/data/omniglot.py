@@ -108,7 +108,8 @@ def _read(source: Path) -> Omniglot:
         for path, data in _files(source):
             alphabet, character = path.parts[-3:-1]
             with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-                drawings.setdefault((alphabet, character), []).append(np.asarray(image.convert("L")))
+                grey = np.asarray(image.convert("L"))
+            drawings.setdefault((alphabet, character), []).append(grey)
     except (OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{source} cannot be read as Omniglot: {error}.") from error
     if not drawings:

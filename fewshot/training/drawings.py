@@ -17,13 +17,14 @@ from fewshot.data.omniglot import Omniglot, load_omniglot
 from fewshot.device import best_device
 from fewshot.encoders.convnet import ConvNetConfig
 from fewshot.encoders.ink import INK_VERSION, find_ink
-from fewshot.training.checkpoint import (
+from fewshot.encoders.weights import (
+    load_card,
     load_weights,
     save_weights,
     sha256,
-    state_path,
     without_prefix,
 )
+from fewshot.training.checkpoint import state_path
 from fewshot.training.loop import Progress, Run, describe_device, kept_weights, start, train
 from fewshot.training.objectives import TrainingData
 from fewshot.training.recipe import Recipe
@@ -122,9 +123,8 @@ def train_checkpoint(
     device = best_device()
     config, weights, warm_start = ConvNetConfig(), None, None
     if initial is not None:
-        loaded, card = load_weights(initial)
-        config = ConvNetConfig.from_dict(card["architecture"])
-        weights = without_prefix("encoder", loaded)
+        config = ConvNetConfig.from_dict(load_card(initial)["architecture"])
+        weights = without_prefix("encoder", load_weights(initial))
         warm_start = {"checkpoint": initial.name, "sha256": sha256(initial)}
     characters = load_characters(folder, config.input_size, recipe, device)
     if minutes is not None:
@@ -161,9 +161,7 @@ def train_checkpoint(
     return run
 
 
-def _steps_in(
-    minutes: float, recipe: Recipe, config: ConvNetConfig, characters: Characters
-) -> int:
+def _steps_in(minutes: float, recipe: Recipe, config: ConvNetConfig, characters: Characters) -> int:
     """Steps that fit into the time, from a short trial with weights that are thrown away."""
     trial = recipe.with_changes(steps=TIMED_STEPS + 1, validate_every=TIMED_STEPS + 2)
     run = start(trial, config, len(characters.train.ink), characters.train.ink.device)

@@ -13,14 +13,8 @@ from torch import Tensor
 
 from fewshot.device import autocast, best_device, precision_name
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
-from fewshot.training.checkpoint import (
-    load_state,
-    pack_optimizer,
-    save_state,
-    unpack_optimizer,
-    with_prefix,
-    without_prefix,
-)
+from fewshot.encoders.weights import with_prefix, without_prefix
+from fewshot.training.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from fewshot.training.objectives import OBJECTIVES, Objective, TrainingData
 from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import step_generator

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewshot.encoders.augment import augment, draw
 from fewshot.encoders.convnet import ConvNet
 from fewshot.encoders.pair_head import PairHead
 from fewshot.losses import batch_hard_triplet_loss, pair_loss
-from fewshot.training.augment import augment
 from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import draw_classes, draw_grid, draw_images, draw_pairs
 
@@ -43,7 +43,8 @@ class TrainingData:
     ) -> Tensor:
         """Augmented images ``(b, 1, size, size)`` of classes that may be turned characters."""
         characters, turns = classes % len(self.ink), classes // len(self.ink)
-        return augment(self.ink[characters, numbers], recipe.augmentation, generator, turns)
+        drawn = draw(len(classes), generator)
+        return augment(self.ink[characters, numbers], drawn, recipe.augmentation, turns)
 
 
 class Objective(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 
-from fewshot.training.augment import Augmentation
+from fewshot.encoders.augment import Augmentation
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Recipe:
 # The siamese and triplet runs start from the prototype run's weights (--init), so they need
 # fewer steps at a lower rate.
 RECIPES = {
-    "prototype": Recipe("prototype", margin=0.1),
+    "prototype": Recipe("prototype", steps=8000, margin=0.1),
     "siamese": Recipe("siamese", steps=1500, learning_rate=5e-4),
     "triplet": Recipe("triplet", steps=1500, learning_rate=5e-4, margin=0.3),
 }

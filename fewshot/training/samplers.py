@@ -20,7 +20,7 @@ def step_generator(seed: int, step: int, device: torch.device) -> torch.Generato
 def draw_images(
     n_classes: int, n_per_class: int, batch: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Independent images: class ids ``(batch,)`` and image numbers within the class ``(batch,)``."""
+    """Independent images: class ids and image numbers within the class, ``(batch,)`` each."""
     device = generator.device
     classes = torch.randint(n_classes, (batch,), generator=generator, device=device)
     numbers = torch.randint(n_per_class, (batch,), generator=generator, device=device)
@@ -66,7 +66,10 @@ def draw_grid(
 
 
 def draw_pairs(
-    labels: Tensor, n_pairs: int, generator: torch.Generator, distances: Tensor | None = None,
+    labels: Tensor,
+    n_pairs: int,
+    generator: torch.Generator,
+    distances: Tensor | None = None,
     hard: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pairs of positions in a batch, half of the same class and half of different ones.

@@ -1,0 +1,174 @@
+"""One support set, some queries, every method side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fewshot.embedding_cache import EmbeddingCache
+from fewshot.encoders import get_encoder
+from fewshot.encoders.base import Encoder
+from fewshot.index import Entry, SupportIndex
+from fewshot.methods import METHODS, Method, Settings
+from fewshot.presets import get_preset
+from fewshot.prompts import templates
+from fewshot.types import (
+    Comparison,
+    InputError,
+    MethodResult,
+    Neighbour,
+    Picture,
+    Support,
+    SupportSet,
+)
+
+# In this order on the page, in tables and in JSON.
+COMPARED = ("siamese", "triplet", "finetune", "clip")
+NEIGHBOURS = 5
+
+# Embeddings of everybody's pictures, by content.
+CACHE = EmbeddingCache()
+
+
+@dataclass(frozen=True)
+class FittedMethod:
+    """A method that has learned from a support set, and that set in its encoder's space."""
+
+    method: Method
+    support: Support
+    encoder: Encoder
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All methods, fitted to one support set: classify as many queries as you like.
+
+    Attributes:
+        classes: the class names.
+        methods: by name, in the order asked for.
+        unavailable: by name, why a method could not be fitted.
+        milliseconds: what fitting took, embedding included.
+    """
+
+    classes: tuple[str, ...]
+    methods: dict[str, FittedMethod]
+    unavailable: dict[str, str]
+    milliseconds: float
+
+    def classify(self, queries: Sequence[Picture], cache: EmbeddingCache = CACHE) -> Comparison:
+        """Every method's answer to the queries, each embedded once per encoder.
+
+        Raises:
+            InputError: there are no queries.
+        """
+        if not queries:
+            raise InputError("There is no query picture: upload or draw at least one to classify.")
+        results = {
+            name: _answer(fitted, cache.embed(fitted.encoder, queries))
+            for name, fitted in self.methods.items()
+        }
+        names = tuple(query.name for query in queries)
+        return Comparison(self.classes, names, results, self.unavailable)
+
+
+def fit(
+    support_set: SupportSet,
+    preset: str = "drawings",
+    methods: Sequence[str] = COMPARED,
+    settings: Settings | None = None,
+    *,
+    model: str | None = None,
+    cache: EmbeddingCache = CACHE,
+    on_progress: Callable[[float, str], None] = lambda share, what: None,
+) -> Fitted:
+    """Fit methods to a support set; one that cannot be had does not keep the others from it.
+
+    Args:
+        support_set: labelled pictures.
+        preset: which encoder each method uses.
+        methods: names in METHODS.
+        settings: None takes the defaults, with the preset's prompt templates.
+        model: which CLIP model.
+        cache: where embeddings are kept.
+        on_progress: told the share done, 0 to 1, and what is next.
+
+    Raises:
+        InputError: the preset or a method is unknown, or no method could be fitted.
+    """
+    chosen = get_preset(preset)
+    for name in methods:
+        if name not in METHODS:
+            raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
+    settings = settings or replace(Settings(), templates=templates(chosen.templates))
+    began = time.perf_counter()
+    fitted: dict[str, FittedMethod] = {}
+    unavailable: dict[str, str] = {}
+    supports: dict[str, Support] = {}
+    for number, name in enumerate(methods):
+        on_progress(number / len(methods), METHODS[name].title)
+        try:
+            encoder = get_encoder(chosen.encoders[name], model)
+        except InputError as error:
+            unavailable[name] = str(error)
+            continue
+        method = METHODS[name](encoder, settings)
+        if encoder.digest not in supports:
+            supports[encoder.digest] = embed_support(support_set, encoder, cache)
+        support = supports[encoder.digest]
+        if method.n_views:
+            views = cache.embed(encoder, support_set.pictures, method.n_views).embeddings
+            support = replace(support, views=views)
+        fitted[name] = FittedMethod(method.fit(support), support, encoder)
+    if not fitted:
+        raise InputError(next(iter(unavailable.values())))
+    elapsed = (time.perf_counter() - began) * 1000
+    return Fitted(support_set.classes, fitted, unavailable, elapsed)
+
+
+def compare(
+    support_set: SupportSet,
+    queries: Sequence[Picture],
+    preset: str = "drawings",
+    methods: Sequence[str] = COMPARED,
+    settings: Settings | None = None,
+    *,
+    model: str | None = None,
+) -> Comparison:
+    """Fit and classify in one call; see :func:`fit` and :meth:`Fitted.classify`."""
+    return fit(support_set, preset, methods, settings, model=model).classify(queries)
+
+
+def embed_support(
+    support_set: SupportSet, encoder: Encoder, cache: EmbeddingCache = CACHE
+) -> Support:
+    """A support set in an encoder's space, with its index."""
+    embeddings = cache.embed(encoder, support_set.pictures).embeddings
+    files = tuple(picture.name for picture in support_set.pictures)
+    labels = [support_set.classes[label] for label in support_set.labels]
+    index = SupportIndex(encoder.dim, encoder.digest)
+    index.add(embeddings, [Entry(f, c) for f, c in zip(files, labels, strict=True)])
+    return Support(support_set.classes, support_set.labels, embeddings, None, files, index)
+
+
+def _answer(fitted: FittedMethod, embedded) -> MethodResult:
+    queries = embedded.embeddings
+    began = time.perf_counter()
+    prediction = fitted.method.predict(queries)
+    share = (time.perf_counter() - began) * 1000 / len(queries)
+    return MethodResult(prediction, embedded.milliseconds + share, _neighbours(fitted, queries))
+
+
+def _neighbours(fitted: FittedMethod, queries: np.ndarray) -> tuple[tuple[Neighbour, ...], ...]:
+    """The support pictures nearest to each query in the method's own space."""
+    index = fitted.support.index
+    ids, similarities = index.search(queries, NEIGHBOURS, fitted.encoder.digest)
+    return tuple(
+        tuple(
+            Neighbour(int(i), index.entries[int(i)].file, index.entries[int(i)].label, float(s))
+            for i, s in zip(row_ids, row_similarities, strict=True)
+        )
+        for row_ids, row_similarities in zip(ids, similarities, strict=True)
+    )

@@ -1,0 +1,53 @@
+"""Encoders by name, loaded on first use, once per process."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from fewshot.encoders.base import Encoder
+from fewshot.types import InputError
+
+CHECKPOINTS = Path(__file__).parents[2] / "assets" / "checkpoints"
+DRAWINGS = ("drawings-siamese", "drawings-triplet", "drawings-prototype")
+ENCODERS = (*DRAWINGS, "pixels", "clip")
+
+_loaded: dict[tuple[str, str | None], Encoder] = {}
+# Two visitors who need the same model at once wait for one load of it.
+_lock = threading.Lock()
+
+
+def get_encoder(name: str, model: str | None = None) -> Encoder:
+    """An encoder, loading it if need be.
+
+    Args:
+        name: one of :data:`ENCODERS`.
+        model: for "clip": which one, as :func:`fewshot.encoders.clip_models.find_clip` takes it.
+
+    Raises:
+        InputError: it cannot be had; says what to do.
+    """
+    key = (name, model if name == "clip" else None)
+    with _lock:
+        if key not in _loaded:
+            _loaded[key] = _load(name, model)
+        return _loaded[key]
+
+
+def _load(name: str, model: str | None) -> Encoder:
+    if name in DRAWINGS:
+        from fewshot.encoders.drawings import DrawingsEncoder
+
+        return DrawingsEncoder(name, CHECKPOINTS / f"{name}.safetensors")
+    if name == "pixels":
+        from fewshot.encoders.pixels import PixelEncoder
+
+        return PixelEncoder()
+    if name == "clip":
+        from fewshot.encoders.clip_models import find_clip
+
+        folder = find_clip(model)  # before the import, which takes seconds, so as to fail fast
+        from fewshot.encoders.clip import load_clip
+
+        return load_clip(folder)
+    raise InputError(f"There is no encoder “{name}”: choose {', '.join(ENCODERS)}.")

@@ -1,0 +1,60 @@
+"""What every encoder is: pictures to embeddings, with preprocessing and provenance of its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from fewshot.encoders.pair_head import PairHead
+from fewshot.types import Picture
+
+
+class Encoder(ABC):
+    """Pictures to float32 embeddings.
+
+    Attributes:
+        name: in the registry.
+        dim: length of an embedding.
+        unit_norm: whether embeddings have length 1.
+        digest: identifies weights and preprocessing; embeddings are cached under it.
+        source: where the weights come from.
+        licence: what they may be used for.
+        temperature: factor on cosines in a softmax, as chosen on validation data or learned.
+        reads_text: whether :meth:`embed_texts` works.
+    """
+
+    name: str
+    dim: int
+    unit_norm: bool = True
+    digest: str
+    source: str
+    licence: str
+    temperature: float
+    reads_text: bool = False
+
+    @abstractmethod
+    def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """``n`` pictures to ``(n, dim)`` float32, on the CPU."""
+
+    @abstractmethod
+    def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
+        """Embeddings of augmented views: ``(n, n_views, dim)`` float32.
+
+        The views of a picture are seeded by its content alone, so they depend neither on the
+        other pictures nor on their order.
+        """
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """``t`` texts to ``(t, dim)`` unit-norm float32, where ``reads_text``."""
+        raise TypeError(f"the encoder {self.name} reads no text, so not {len(texts)} of them")
+
+    def pair_head(self) -> PairHead:
+        """The siamese head trained with these weights, else one that is a plain distance."""
+        return PairHead(self.dim).eval()
+
+
+def view_seed(picture: Picture) -> int:
+    """A 60-bit seed from a picture's content."""
+    return int(picture.digest[:15], 16)

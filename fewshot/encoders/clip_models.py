@@ -1,0 +1,172 @@
+"""Which CLIP models there are, and where their files lie: on disk, or a download away.
+
+A model is a folder with ``open_clip_config.json`` and ``open_clip_model.safetensors``, as the
+hub's open_clip repositories have them. A model of the list below is such a folder in the hub's
+cache; a path is one given by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from fewshot.types import InputError
+
+CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
+# Tokenizer files are fetched too, for the models whose text tower does not use CLIP's own.
+PATTERNS = [CONFIG_FILE, WEIGHTS_FILE, "tokenizer*.json", "special_tokens_map.json", "vocab.*"]
+ANSWER_SECONDS = 2.5
+
+
+@dataclass(frozen=True)
+class ClipModel:
+    """A model of the hub.
+
+    Attributes:
+        name: how it is chosen.
+        repository: on the hub.
+        megabytes: size of the download.
+        licence: of the weights.
+    """
+
+    name: str
+    repository: str
+    megabytes: int
+    licence: str
+
+
+CLIP_MODELS = {
+    model.name: model
+    for model in (
+        ClipModel("ViT-B-32", "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K", 605, "MIT"),
+        ClipModel("ViT-B-16", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", 599, "MIT"),
+        ClipModel("ViT-L-14", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", 1712, "MIT"),
+    )
+}
+DEFAULT_CLIP = "ViT-B-32"
+
+
+@dataclass(frozen=True)
+class ClipFolder:
+    """A model whose files are on disk."""
+
+    name: str
+    path: Path
+    licence: str
+
+
+def clip_name(model: str | None) -> str:
+    """The model meant by a user's choice: ``$FEWSHOT_CLIP``, or the default, where it is None."""
+    return model or os.environ.get("FEWSHOT_CLIP") or DEFAULT_CLIP
+
+
+def find_clip(model: str | None = None) -> ClipFolder:
+    """Where a model lies on this machine; nothing is downloaded.
+
+    Args:
+        model: a name of :data:`CLIP_MODELS`, ``hf-hub:OWNER/NAME``, or a folder.
+
+    Raises:
+        InputError: it is not on this machine, or is not a model; says what to do.
+    """
+    name = clip_name(model)
+    repository = _repository(name)
+    if repository is None:
+        return _local(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = Path(snapshot_download(repository, local_files_only=True, allow_patterns=PATTERNS))
+    except HFValidationError as error:
+        raise InputError(f"“{repository}” is not a name the hub can have.") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise InputError(_absent(name)) from error
+    if not (found / WEIGHTS_FILE).exists() or not (found / CONFIG_FILE).exists():
+        raise InputError(_absent(name))
+    listed = CLIP_MODELS.get(name)
+    return ClipFolder(name, found, listed.licence if listed else "as its page on the hub says")
+
+
+def download_clip(model: str | None = None) -> ClipFolder:
+    """Download a model of the hub to its cache; asked for by a person, never on its own.
+
+    Raises:
+        InputError: the hub cannot be reached within 3 s, or has no such model.
+    """
+    name = clip_name(model)
+    repository = _repository(name)
+    if repository is None:
+        return _local(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    _check_reachable(repository)
+    try:
+        snapshot_download(repository, allow_patterns=PATTERNS, etag_timeout=ANSWER_SECONDS)
+    except (HfHubHTTPError, OSError) as error:
+        raise InputError(
+            f"{name} could not be downloaded ({type(error).__name__}); try again later, or give "
+            "the folder of a local copy."
+        ) from error
+    return find_clip(name)
+
+
+def _repository(name: str) -> str | None:
+    """A model's repository on the hub, or None for a local folder."""
+    if name in CLIP_MODELS:
+        return CLIP_MODELS[name].repository
+    if name.startswith("hf-hub:"):
+        return name.removeprefix("hf-hub:")
+    return None
+
+
+def _absent(name: str) -> str:
+    listed = CLIP_MODELS.get(name)
+    size = f" ({listed.megabytes} MB)" if listed else ""
+    return (
+        f"The CLIP model {name} is not on this machine: download it{size} with the button under "
+        f"Settings or “python -m fewshot download {name}”, or name the folder of a local copy."
+    )
+
+
+def _local(name: str) -> ClipFolder:
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        raise InputError(
+            f"There is no CLIP model “{name}”: choose {', '.join(CLIP_MODELS)}, "
+            "hf-hub:OWNER/NAME, or the folder of a local copy."
+        )
+    for file in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (path / file).is_file():
+            raise InputError(f"The folder {path} is no open_clip model: it has no {file}.")
+    return ClipFolder(name, path, "as its owner says")
+
+
+def _check_reachable(repository: str) -> None:
+    """Ask the hub for a model's configuration, and wait no longer than ANSWER_SECONDS.
+
+    In a thread, because a name look-up that hangs obeys no timeout of the request's.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    outcome: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            get_hf_file_metadata(hf_hub_url(repository, CONFIG_FILE), timeout=ANSWER_SECONDS)
+            outcome.append(None)
+        except Exception as error:  # whatever it was is said below
+            outcome.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    error = outcome[0] if outcome else TimeoutError()
+    if error is not None:
+        raise InputError(
+            f"The model hub did not answer for {repository} ({type(error).__name__}): check the "
+            "network, or give the folder of a local copy."
+        ) from error

@@ -1,0 +1,97 @@
+"""Encoders for drawings: ink through a small convnet trained on Omniglot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot.device import autocast, best_device
+from fewshot.encoders.augment import DRAWN, Augmentation, augment
+from fewshot.encoders.base import Encoder, view_seed
+from fewshot.encoders.convnet import ConvNet, ConvNetConfig
+from fewshot.encoders.ink import INK_VERSION, find_ink
+from fewshot.encoders.pair_head import PairHead
+from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
+from fewshot.types import InputError, Picture
+
+BATCH = 256
+# Gentler than in training: a view stands for another drawing of the same class by the same hand.
+VIEWS = Augmentation(rotation=8.0, shear=0.12, scale=0.12, translation=0.04, thickening=0.25)
+
+
+class DrawingsEncoder(Encoder):
+    """A checkpoint of this project: unit-norm embeddings of any picture of a drawing."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        """Load a checkpoint.
+
+        Args:
+            name: in the registry.
+            path: weights file, its card beside it.
+
+        Raises:
+            InputError: the file or its card is missing, broken, or of another architecture.
+        """
+        card = load_card(path)
+        weights = load_weights(path)
+        try:
+            config = ConvNetConfig.from_dict(card["architecture"])
+            network = ConvNet(config)
+            network.load_state_dict(without_prefix("encoder", weights))
+            self._head = _pair_head(without_prefix("head", weights), config.dim)
+        except (RuntimeError, TypeError) as error:
+            raise InputError(f"{path} does not hold the network its card describes.") from error
+        self.name = name
+        self.dim = config.dim
+        self.digest = f"{sha256(path)}-ink{INK_VERSION}"
+        self.source = f"trained on {card['data']['name']}"
+        self.licence = card["licence"]
+        self.temperature = card.get("temperature", 16.0)
+        self._size = config.input_size
+        self._device = best_device()
+        self._network = network.eval().to(self._device)
+
+    def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """See :class:`Encoder`."""
+        images = self._ink(pictures)
+        return self._embed([part.unsqueeze(1).float() / 255 for part in images.split(BATCH)])
+
+    def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
+        """See :class:`Encoder`: random affine views of the ink."""
+        drawn = np.stack([_drawn(picture, n_views) for picture in pictures])
+        drawn = torch.from_numpy(drawn).flatten(0, 1).to(self._device)  # (n * v, DRAWN)
+        images = self._ink(pictures).repeat_interleave(n_views, 0)
+        batches = zip(images.split(BATCH), drawn.split(BATCH), strict=True)
+        x = self._embed([augment(part, numbers, VIEWS) for part, numbers in batches])
+        return x.reshape(len(pictures), n_views, self.dim)
+
+    def pair_head(self) -> PairHead:
+        """See :class:`Encoder`."""
+        return self._head or super().pair_head()
+
+    def _ink(self, pictures: Sequence[Picture]) -> Tensor:
+        """``(n, size, size)`` uint8 on the device."""
+        ink = np.stack([find_ink(picture.pixels, self._size) for picture in pictures])
+        return torch.from_numpy(ink).to(self._device)
+
+    @torch.inference_mode()
+    def _embed(self, batches: list[Tensor]) -> np.ndarray:
+        with autocast(self._device):
+            return torch.cat([self._network(batch).cpu() for batch in batches]).numpy()
+
+
+def _pair_head(weights: dict[str, Tensor], dim: int) -> PairHead | None:
+    if not weights:
+        return None
+    head = PairHead(dim)
+    head.load_state_dict(weights)
+    return head.eval()
+
+
+def _drawn(picture: Picture, n_views: int) -> np.ndarray:
+    rng = np.random.default_rng(view_seed(picture))
+    return rng.random((n_views, DRAWN), dtype=np.float32)

@@ -1,0 +1,157 @@
+"""The support index: nearest support pictures by cosine similarity, through FAISS.
+
+Douze et al.: The Faiss library, 2024, https://arxiv.org/abs/2401.08281.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from fewshot.data.cache import write_atomically
+from fewshot.metrics import normalise
+from fewshot.types import InputError
+
+INDEX_FILE, ENTRIES_FILE = "index.faiss", "entries.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture of the index: its file name and class."""
+
+    file: str
+    label: str
+
+
+class SupportIndex:
+    """One encoder's support embeddings, searched exactly at any size.
+
+    Pictures are known by the ids :meth:`add` gives; an id is never used twice.
+    """
+
+    def __init__(self, dim: int, encoder_digest: str) -> None:
+        """An empty index.
+
+        Args:
+            dim: length of the embeddings.
+            encoder_digest: the encoder they come from; queries of another are refused.
+        """
+        self.encoder_digest = encoder_digest
+        self.entries: dict[int, Entry] = {}
+        self._next_id = 0
+        # A flat index compares with every vector: for the up to some 50,000 pictures a person
+        # can show, that is milliseconds, and the answer is exact.
+        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+
+    def __len__(self) -> int:
+        return self._index.ntotal
+
+    @property
+    def dim(self) -> int:
+        """Length of the embeddings."""
+        return self._index.d
+
+    def add(self, embeddings: np.ndarray, entries: Sequence[Entry]) -> np.ndarray:
+        """Add pictures; those already there are not touched.
+
+        Args:
+            embeddings: ``(n, dim)`` float32, scaled to unit length here.
+            entries: ``n`` of them.
+
+        Returns:
+            ``(n,)`` int64 ids.
+
+        Raises:
+            ValueError: shapes do not fit.
+        """
+        if embeddings.shape != (len(entries), self.dim):
+            raise ValueError(
+                f"embeddings of shape {embeddings.shape} for {len(entries)} entries of "
+                f"dimension {self.dim}"
+            )
+        ids = np.arange(self._next_id, self._next_id + len(entries), dtype=np.int64)
+        self._index.add_with_ids(_rows(embeddings), ids)
+        self.entries.update(zip(ids.tolist(), entries, strict=True))
+        self._next_id += len(entries)
+        return ids
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Remove pictures by id.
+
+        Raises:
+            KeyError: an id is not in the index; nothing is removed then.
+        """
+        unknown = [int(i) for i in ids if int(i) not in self.entries]
+        if unknown:
+            raise KeyError(f"no picture with the id {unknown[0]}")
+        self._index.remove_ids(np.asarray(ids, dtype=np.int64))
+        for i in ids:
+            del self.entries[int(i)]
+
+    def search(
+        self, queries: np.ndarray, k: int, encoder_digest: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ``k`` nearest pictures of each query, or all when there are fewer.
+
+        Args:
+            queries: ``(q, dim)`` float32, scaled to unit length here.
+            k: how many.
+            encoder_digest: the encoder the queries come from.
+
+        Returns:
+            Ids ``(q, k)`` int64 and cosine similarities ``(q, k)`` float32, nearest first.
+
+        Raises:
+            ValueError: the queries are of another encoder or dimension.
+        """
+        if encoder_digest != self.encoder_digest:
+            raise ValueError(
+                f"queries embedded by {encoder_digest} cannot be compared with an index of "
+                f"{self.encoder_digest}"
+            )
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise ValueError(f"queries of shape {queries.shape} for dimension {self.dim}")
+        similarities, ids = self._index.search(_rows(queries), min(k, len(self)))
+        return ids, similarities
+
+    def save(self, folder: Path) -> None:
+        """Write FAISS's file and the entries into a folder, each atomically."""
+        facts = {
+            "encoder_digest": self.encoder_digest,
+            "next_id": self._next_id,
+            "entries": {str(i): asdict(entry) for i, entry in self.entries.items()},
+        }
+        write_atomically(folder / INDEX_FILE, faiss.serialize_index(self._index).tobytes())
+        write_atomically(folder / ENTRIES_FILE, json.dumps(facts, ensure_ascii=False).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> SupportIndex:
+        """Read what :meth:`save` wrote on this machine.
+
+        FAISS's format is not meant for files of strangers, so no page or endpoint offers this.
+
+        Raises:
+            InputError: the folder holds no index.
+        """
+        try:
+            facts = json.loads((folder / ENTRIES_FILE).read_text("utf-8"))
+            stored = np.frombuffer((folder / INDEX_FILE).read_bytes(), dtype=np.uint8)
+            index = faiss.deserialize_index(stored)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"{folder} holds no support index ({error}).") from error
+        loaded = cls(index.d, facts["encoder_digest"])
+        loaded._index = index
+        loaded._next_id = facts["next_id"]
+        loaded.entries = {int(i): Entry(**entry) for i, entry in facts["entries"].items()}
+        if len(loaded.entries) != len(loaded):
+            raise InputError(f"{folder} names {len(loaded.entries)} pictures for {len(loaded)}.")
+        return loaded
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(normalise(x), dtype=np.float32)

@@ -1,0 +1,111 @@
+"""What every method is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from fewshot.encoders.base import Encoder
+from fewshot.metrics import softmax
+from fewshot.types import InputError, Prediction, Support
+
+# The range in which training W and b makes sense on a handful of pictures.
+MAX_STEPS = 500
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person may set; the defaults need no touching.
+
+    Attributes:
+        steps: fine-tuning steps of the prototype classifier, 0 to 500; 0 leaves the prototypes.
+        temperature: factor on similarities in the softmax, above 0; larger is surer. None takes
+            the one chosen on validation data (or, for CLIP, learned).
+        entropy_weight: of the prototype classifier's regularisation, 0 to 10.
+        templates: prompts for CLIP, ``{}`` where the class name goes.
+        seed: of what is random in ``fit``.
+
+    Raises:
+        InputError: a value outside its range.
+    """
+
+    steps: int = 50
+    temperature: float | None = None
+    entropy_weight: float = 0.1
+    templates: tuple[str, ...] = ("a photo of a {}.",)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.steps <= MAX_STEPS:
+            raise InputError(f"Fine-tuning takes 0 to {MAX_STEPS} steps, not {self.steps}.")
+        if self.temperature is not None and not 0 < self.temperature <= 1000:
+            raise InputError(f"The temperature lies above 0, up to 1000, not {self.temperature}.")
+        if not 0 <= self.entropy_weight <= 10:
+            raise InputError(f"The entropy weight lies in 0 to 10, not {self.entropy_weight}.")
+        if not self.templates or not all("{}" in t and len(t) <= 200 for t in self.templates):
+            raise InputError(
+                "Every prompt template needs {} where the class name goes, and at most 200 "
+                "characters."
+            )
+
+
+class Method(ABC):
+    """A classifier over one encoder's embeddings.
+
+    Attributes:
+        name: in the registry.
+        title: for people.
+        transductive: whether ``fit`` looks at the queries.
+        n_views: augmented views of each support picture that ``fit`` uses.
+        reads_pictures: False for a method that looks at class names alone.
+        classes_: set by ``fit``.
+    """
+
+    name: str
+    title: str
+    transductive: bool = False
+    n_views: int = 0
+    reads_pictures: bool = True
+    classes_: tuple[str, ...]
+
+    def __init__(self, encoder: Encoder, settings: Settings | None = None) -> None:
+        self.encoder = encoder
+        self.settings = settings or Settings()
+
+    @property
+    def temperature(self) -> float:
+        """Factor on similarities: the person's, else the encoder's."""
+        chosen = self.settings.temperature
+        return self.encoder.temperature if chosen is None else chosen
+
+    @abstractmethod
+    def fit(self, support: Support, queries: np.ndarray | None = None) -> Method:
+        """Learn from a support set.
+
+        Args:
+            support: as this method's encoder sees it.
+            queries: ``(q, d)``, looked at by transductive methods only.
+
+        Returns:
+            Itself.
+        """
+
+    @abstractmethod
+    def predict(self, queries: np.ndarray) -> Prediction:
+        """Classify ``(q, d)`` queries; changes nothing."""
+
+    def _prediction(
+        self,
+        logits: np.ndarray,
+        scores: np.ndarray | None = None,
+        evidence: np.ndarray | None = None,
+    ) -> Prediction:
+        """Softmax over classes of ``(q, n_way)`` logits."""
+        return Prediction(
+            self.classes_,
+            softmax(logits).astype(np.float32),
+            (logits if scores is None else scores).astype(np.float32),
+            None if evidence is None else evidence.astype(np.float32),
+        )

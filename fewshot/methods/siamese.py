@@ -1,0 +1,46 @@
+"""The siamese network."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fewshot.methods.base import Method
+from fewshot.metrics import class_means
+from fewshot.types import Prediction, Support
+
+# Pairs compared at a time: at 512 dimensions, 64 MB of differences.
+PAIRS_AT_ONCE = 32_768
+
+
+class Siamese(Method):
+    """Twins with shared weights and a learned comparison: is this pair of the same class?
+
+    ``z = |f(x₁) − f(x₂)|``, one linear layer and a sigmoid. A class scores by the mean pair logit
+    of its pictures, and a softmax over classes gives the probabilities; the evidence is each
+    pair's own probability. It was never asked to rank classes, so it may find two of them, or
+    none, likely.
+
+    Koch, Zemel, Salakhutdinov: Siamese neural networks for one-shot image recognition, ICML deep
+    learning workshop 2015, https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf.
+    """
+
+    name = "siamese"
+    title = "Siamese"
+
+    def fit(self, support: Support, queries: np.ndarray | None = None) -> Siamese:
+        """See :class:`Method`."""
+        self.classes_ = support.classes
+        self.support_, self.labels_ = support.embeddings, support.labels
+        self.head_ = self.encoder.pair_head()
+        return self
+
+    @torch.inference_mode()
+    def predict(self, queries: np.ndarray) -> Prediction:
+        """See :class:`Method`; the score is a mean pair logit, evidence a pair's probability."""
+        twins = torch.from_numpy(self.support_)
+        per_part = max(1, PAIRS_AT_ONCE // len(twins))
+        parts = torch.from_numpy(queries).split(per_part)
+        logits = torch.cat([self.head_(part[:, None], twins[None]) for part in parts])  # (q, n)
+        scores = class_means(logits.numpy(), self.labels_, len(self.classes_))
+        return self._prediction(scores, evidence=logits.sigmoid().numpy())

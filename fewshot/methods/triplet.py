@@ -1,0 +1,57 @@
+"""The triplet network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fewshot.index import Entry, SupportIndex
+from fewshot.methods.base import Method
+from fewshot.metrics import class_means
+from fewshot.types import Prediction, Support
+
+
+class Triplet(Method):
+    """Squared Euclidean distance, in a space learned from triplets, to a class's pictures.
+
+    The distances come from the support index. A class scores by
+    ``log mean exp(−τ/2·‖q − x‖²)`` over its pictures: the nearest ones count most, as the loss had
+    it, yet every picture has a say and classes of different sizes compare.
+
+    Network: Hoffer, Ailon: Deep metric learning using triplet network, 2015,
+    https://arxiv.org/abs/1412.6622. Margin loss: Schroff, Kalenichenko, Philbin: FaceNet, CVPR
+    2015, https://arxiv.org/abs/1503.03832. The soft nearest neighbour: Goldberger et al.:
+    Neighbourhood components analysis, NeurIPS 2004. A mislabelled picture near a query sways it.
+    """
+
+    name = "triplet"
+    title = "Triplet"
+
+    def fit(self, support: Support, queries: np.ndarray | None = None) -> Triplet:
+        """See :class:`Method`."""
+        self.classes_ = support.classes
+        self.labels_ = support.labels
+        self.index_ = support.index or build_index(support, self.encoder.digest)
+        return self
+
+    def predict(self, queries: np.ndarray) -> Prediction:
+        """See :class:`Method`; the score is in units of squared distance, evidence is minus it."""
+        n = len(self.labels_)
+        ids, cosines = self.index_.search(queries, n, self.encoder.digest)
+        distances = np.empty_like(cosines)  # (q, n), in the order of the support
+        np.put_along_axis(distances, ids, 2 - 2 * cosines, axis=1)
+        # Both are unit vectors: τ/2·‖q − x‖² = τ − τ·cos, so τ means what it does elsewhere.
+        factor = self.temperature / 2
+        nearest = distances.min(1, keepdims=True)  # taken out so that exp does not underflow
+        weights = np.exp(-factor * (distances - nearest))
+        means = class_means(weights, self.labels_, len(self.classes_))
+        scores = np.log(np.maximum(means, np.finfo(np.float32).tiny)) / factor - nearest
+        return self._prediction(factor * scores, scores, -distances)
+
+
+def build_index(support: Support, encoder_digest: str) -> SupportIndex:
+    """An index whose ids are the positions in the support set."""
+    index = SupportIndex(support.embeddings.shape[1], encoder_digest)
+    names = support.files or tuple(str(i) for i in range(len(support.labels)))
+    labels = [support.classes[label] for label in support.labels]
+    index.add(support.embeddings, [Entry(f, c) for f, c in zip(names, labels, strict=True)])
+    return index

@@ -1,0 +1,70 @@
+"""Which encoder each method uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fewshot.types import InputError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A choice of encoders.
+
+    Attributes:
+        name: how it is chosen.
+        title: for people.
+        encoders: method name -> encoder name.
+        templates: which set of prompt templates CLIP is given by default.
+        note: what a reader of the results should know, or empty.
+    """
+
+    name: str
+    title: str
+    encoders: dict[str, str]
+    templates: str
+    note: str = ""
+
+
+PRESETS = {
+    "drawings": Preset(
+        "drawings",
+        "Drawings",
+        {
+            "siamese": "drawings-siamese",
+            "triplet": "drawings-triplet",
+            "finetune": "drawings-prototype",
+            "clip": "clip",
+            "prototype": "drawings-prototype",
+            "pixels": "pixels",
+        },
+        templates="drawing",
+    ),
+    "photos": Preset(
+        "photos",
+        "Photos",
+        {
+            "siamese": "clip",
+            "triplet": "clip",
+            "finetune": "clip",
+            "clip": "clip",
+            "prototype": "clip",
+            "pixels": "pixels",
+        },
+        templates="photo",
+        note="Siamese, triplet and prototype all look through CLIP's image tower here, and the "
+        "first two have heads that were not trained on photos: their columns differ by how they "
+        "compare pictures, not by what they see.",
+    ),
+}
+
+
+def get_preset(name: str) -> Preset:
+    """A preset by name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise InputError(f"There is no preset “{name}”: choose {' or '.join(PRESETS)}.")
+    return PRESETS[name]
