@@ -82,6 +82,7 @@ def fit(
     *,
     model: str | None = None,
     cache: EmbeddingCache = CACHE,
+    encoder_of: Callable[[str, str | None], Encoder] = get_encoder,
     on_progress: Callable[[float, str], None] = lambda share, what: None,
 ) -> Fitted:
     """Fit methods to a support set; one that cannot be had does not keep the others from it.
@@ -93,6 +94,7 @@ def fit(
         settings: None takes the defaults, with the preset's prompt templates.
         model: which CLIP model.
         cache: where embeddings are kept.
+        encoder_of: gives an encoder by name and CLIP model.
         on_progress: told the share done, 0 to 1, and what is next.
 
     Raises:
@@ -110,7 +112,7 @@ def fit(
     for number, name in enumerate(methods):
         on_progress(number / len(methods), METHODS[name].title)
         try:
-            encoder = get_encoder(chosen.encoders[name], model)
+            encoder = encoder_of(chosen.encoders[name], model)
         except InputError as error:
             unavailable[name] = str(error)
             continue

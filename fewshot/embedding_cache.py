@@ -1,15 +1,14 @@
-"""Each picture is embedded once per encoder: a bounded cache keyed by content."""
+"""Each picture is embedded once per encoder: a cache keyed by picture content and encoder."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from fewshot.content_cache import ContentCache
 from fewshot.encoders.base import Encoder
 from fewshot.types import Picture
 
@@ -31,17 +30,10 @@ class Embedded:
 
 
 class EmbeddingCache:
-    """Embeddings by encoder, picture content and number of views; the least recently used go.
-
-    Holds embeddings and hashes only, nothing of whose pictures they are, so that visitors may
-    share it.
-    """
+    """Embeddings by encoder, picture content and number of views; the least recently used go."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._rows: OrderedDict[tuple, tuple[np.ndarray, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._rows = ContentCache(max_bytes)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -54,34 +46,16 @@ class EmbeddingCache:
             pictures: at least one.
             n_views: 0 for the pictures themselves, else how many views of each.
         """
+
+        def compute(positions: list[int]) -> list[np.ndarray]:
+            began = time.perf_counter()
+            todo = [pictures[i] for i in positions]
+            x = encoder.embed_views(todo, n_views) if n_views else encoder.embed(todo)
+            share = np.float32((time.perf_counter() - began) * 1000 / len(todo))
+            # The time is kept as one more number behind the embedding, so that they go together.
+            return [np.append(row.ravel(), share) for row in x]
+
         keys = [(encoder.digest, n_views, picture.digest) for picture in pictures]
-        with self._lock:
-            rows = {key: self._rows[key] for key in keys if key in self._rows}
-        missing = {k: p for k, p in zip(keys, pictures, strict=True) if k not in rows}
-        if missing:
-            rows |= _computed(encoder, missing, n_views)
-        with self._lock:
-            for key in keys:
-                self._keep(key, rows[key])
-        return Embedded(
-            np.stack([rows[key][0] for key in keys]), np.array([rows[key][1] for key in keys])
-        )
-
-    def _keep(self, key: tuple, row: tuple[np.ndarray, float]) -> None:
-        if key not in self._rows:
-            self._rows[key] = row
-            self._bytes += row[0].nbytes
-        self._rows.move_to_end(key)
-        while self._bytes > self._max_bytes and len(self._rows) > 1:
-            _, (dropped, _) = self._rows.popitem(last=False)
-            self._bytes -= dropped.nbytes
-
-
-def _computed(
-    encoder: Encoder, pictures: dict[tuple, Picture], n_views: int
-) -> dict[tuple, tuple[np.ndarray, float]]:
-    began = time.perf_counter()
-    todo = list(pictures.values())
-    x = encoder.embed_views(todo, n_views) if n_views else encoder.embed(todo)
-    share = (time.perf_counter() - began) * 1000 / len(todo)
-    return {key: (row.copy(), share) for key, row in zip(pictures, x, strict=True)}
+        rows = np.stack(self._rows.get(keys, compute))
+        shape = (len(pictures), n_views, encoder.dim) if n_views else (len(pictures), encoder.dim)
+        return Embedded(rows[:, :-1].reshape(shape), rows[:, -1])

@@ -75,6 +75,13 @@ def draw_episodes(
         yield _draw_episode(members, rng.permutation(candidates)[: protocol.ways], protocol, rng)
 
 
+def names_episode(labels: np.ndarray) -> Episode:
+    """No support at all: every picture of the pool is a query among all its classes."""
+    nothing = np.zeros(0, dtype=np.int64)
+    classes, query_labels = np.unique(labels, return_inverse=True)
+    return Episode(classes, nothing, nothing, np.arange(len(labels)), query_labels)
+
+
 def _members(labels: np.ndarray) -> dict[int, np.ndarray]:
     order = np.argsort(labels, kind="stable")
     ids, starts = np.unique(labels[order], return_index=True)

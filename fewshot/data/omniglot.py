@@ -70,16 +70,19 @@ def load_omniglot(split: str, folder: Path | None = None) -> Omniglot:
     Raises:
         InputError: the split is not there, cannot be read, or cannot be downloaded.
     """
-    source = _find(split, folder) if folder is not None else _download(split)
+    source = find_split(split, folder)
     kept = cache_folder() / f"omniglot-{content_key(source)}.npz"
     if kept.exists():
         return _unpack(kept)
-    data = _read(source)
+    data = read_omniglot(source)
     _keep(data, kept)
     return data
 
 
-def _find(split: str, folder: Path) -> Path:
+def find_split(split: str, folder: Path | None) -> Path:
+    """Where a split's drawings lie; arguments and errors as for :func:`load_omniglot`."""
+    if folder is None:
+        return _download(split)
     name = SPLITS[split]
     for candidate in (folder / name, folder / f"{name}.zip"):
         if candidate.exists():
@@ -102,7 +105,8 @@ def _download(split: str) -> Path:
     return root / "omniglot-py" / SPLITS[split]
 
 
-def _read(source: Path) -> Omniglot:
+def read_omniglot(source: Path) -> Omniglot:
+    """Read a split from its folder or zip, past the cache."""
     drawings: dict[tuple[str, str], list[np.ndarray]] = {}
     try:
         for path, data in _files(source):

@@ -19,6 +19,7 @@ class Encoder(ABC):
         dim: length of an embedding.
         unit_norm: whether embeddings have length 1.
         digest: identifies weights and preprocessing; embeddings are cached under it.
+        checkpoint: SHA-256 of the weights file, or None where there is none.
         source: where the weights come from.
         licence: what they may be used for.
         temperature: factor on cosines in a softmax, as chosen on validation data or learned.
@@ -29,6 +30,7 @@ class Encoder(ABC):
     dim: int
     unit_norm: bool = True
     digest: str
+    checkpoint: str | None = None
     source: str
     licence: str
     temperature: float

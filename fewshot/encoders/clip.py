@@ -7,15 +7,13 @@ https://github.com/mlfoundations/open_clip. Imported only when a model is first 
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from fewshot.content_cache import ContentCache
 from fewshot.device import autocast, best_device
 from fewshot.encoders.base import Encoder, view_seed
 from fewshot.encoders.clip_models import WEIGHTS_FILE, ClipFolder
@@ -23,45 +21,43 @@ from fewshot.encoders.weights import sha256
 from fewshot.types import InputError, Picture
 
 BATCH = 32
-KEPT_TEXTS = 20_000  # at 512 dimensions some 40 MB
+KEPT_TEXT_BYTES = 40 * 2**20  # some 20,000 texts at 512 dimensions
 
 
 class ClipEncoder(Encoder):
-    """An open_clip model from a folder; pictures and texts to unit-norm embeddings."""
+    """An open_clip model; pictures and texts to unit-norm embeddings."""
 
+    name = "clip"
     reads_text = True
 
-    def __init__(self, folder: ClipFolder) -> None:
-        """Load a model.
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        preprocess: Callable[[Image.Image], torch.Tensor],
+        tokenizer: Callable[[list[str]], torch.Tensor],
+        *,
+        model: str,
+        checkpoint: str,
+        licence: str,
+    ) -> None:
+        """Wrap a model that is loaded already; :func:`load_clip` loads one.
 
         Args:
-            folder: from :func:`fewshot.encoders.clip_models.find_clip`.
-
-        Raises:
-            InputError: the weights are broken, or not of the configuration beside them.
+            network, preprocess, tokenizer: as open_clip makes them.
+            model: how it was chosen.
+            checkpoint: SHA-256 of its weights.
+            licence: of the weights.
         """
-        import open_clip
-
-        model = f"local-dir:{folder.path}"
-        try:
-            network, _, self._preprocess = open_clip.create_model_and_transforms(model)
-            self._tokenizer = open_clip.get_tokenizer(model)
-        # open_clip and what it calls raise all kinds for a file that is not what it should be.
-        except Exception as error:
-            raise InputError(
-                f"The CLIP model {folder.name} cannot be loaded: its weights are broken or do not "
-                f"fit its configuration ({type(error).__name__}); download or copy it again."
-            ) from error
         self._device = best_device()
         self._network = network.eval().to(self._device)
-        self._texts: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
-        self.name = "clip"
-        self.model = folder.name
-        self.digest = f"clip-{sha256(folder.path / WEIGHTS_FILE)}"
-        self.source = f"open_clip, {folder.name}"
-        self.licence = folder.licence
-        self.temperature = float(self._network.logit_scale.detach().exp())
+        self._preprocess, self._tokenizer = preprocess, tokenizer
+        self._texts = ContentCache(KEPT_TEXT_BYTES)
+        self.model = model
+        self.checkpoint = checkpoint
+        self.digest = f"clip-{checkpoint}"
+        self.source = f"open_clip, {model}"
+        self.licence = licence
+        self.temperature = float(network.logit_scale.detach().exp())
         self.dim = self.embed_texts(["a picture"]).shape[1]
 
     def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
@@ -75,17 +71,8 @@ class ClipEncoder(Encoder):
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """See :class:`Encoder`; texts seen before cost nothing."""
-        with self._lock:
-            known = {text: self._texts[text] for text in texts if text in self._texts}
-        new = list(dict.fromkeys(text for text in texts if text not in known))
-        known.update(zip(new, self._embed_new_texts(new), strict=True))
-        with self._lock:
-            for text in texts:
-                self._texts[text] = known[text]
-                self._texts.move_to_end(text)
-            while len(self._texts) > KEPT_TEXTS:
-                self._texts.popitem(last=False)
-        return np.stack([known[text] for text in texts])
+        rows = self._texts.get(texts, lambda new: self._embed_texts([texts[i] for i in new]))
+        return np.stack(rows)
 
     @torch.inference_mode()
     def _embed(self, images: list[Image.Image]) -> np.ndarray:
@@ -98,7 +85,7 @@ class ClipEncoder(Encoder):
         return torch.cat(parts).numpy()
 
     @torch.inference_mode()
-    def _embed_new_texts(self, texts: list[str]) -> list[np.ndarray]:
+    def _embed_texts(self, texts: list[str]) -> list[np.ndarray]:
         parts: list[np.ndarray] = []
         for start in range(0, len(texts), BATCH):
             tokens = self._tokenizer(texts[start : start + BATCH]).to(self._device)
@@ -122,7 +109,32 @@ def _crops(picture: Picture, n_views: int) -> list[Image.Image]:
     return views
 
 
-@functools.lru_cache(maxsize=2)
 def load_clip(folder: ClipFolder) -> ClipEncoder:
-    """The encoder of a folder, loaded once."""
-    return ClipEncoder(folder)
+    """Load the model of a folder.
+
+    Args:
+        folder: from :func:`fewshot.encoders.clip_models.find_clip`.
+
+    Raises:
+        InputError: the weights are broken, or not of the configuration beside them.
+    """
+    import open_clip
+
+    model = f"local-dir:{folder.path}"
+    try:
+        network, _, preprocess = open_clip.create_model_and_transforms(model)
+        tokenizer = open_clip.get_tokenizer(model)
+    # open_clip and what it calls raise all kinds for a file that is not what it should be.
+    except Exception as error:
+        raise InputError(
+            f"The CLIP model {folder.name} cannot be loaded: its weights are broken or do not fit "
+            f"its configuration ({type(error).__name__}); download or copy it again."
+        ) from error
+    return ClipEncoder(
+        network,
+        preprocess,
+        tokenizer,
+        model=folder.name,
+        checkpoint=sha256(folder.path / WEIGHTS_FILE),
+        licence=folder.licence,
+    )

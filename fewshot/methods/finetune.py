@@ -55,9 +55,9 @@ class FineTune(Method):
         so that the order of the support pictures would show in the answer.
         """
         x, labels = _examples(support)
-        x, labels = torch.from_numpy(x).double(), torch.from_numpy(labels)
-        weights = torch.from_numpy(start).double().requires_grad_()
-        biases = torch.zeros(len(start), dtype=torch.float64, requires_grad=True)
+        x, labels = torch.from_numpy(x), torch.from_numpy(labels)
+        weights = torch.from_numpy(start).requires_grad_()
+        biases = torch.zeros(len(start), requires_grad=True)
         optimizer = torch.optim.SGD([weights, biases], lr=LEARNING_RATE, momentum=MOMENTUM)
         for _ in range(self.settings.steps):
             logits = self.temperature * x @ F.normalize(weights, dim=1).T + biases
@@ -65,7 +65,7 @@ class FineTune(Method):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        return weights.detach().float().numpy(), biases.detach().float().numpy()
+        return weights.detach().numpy(), biases.detach().numpy()
 
 
 def _examples(support: Support) -> tuple[np.ndarray, np.ndarray]:

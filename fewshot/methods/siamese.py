@@ -40,7 +40,7 @@ class Siamese(Method):
         """See :class:`Method`; the score is a mean pair logit, evidence a pair's probability."""
         twins = torch.from_numpy(self.support_)
         per_part = max(1, PAIRS_AT_ONCE // len(twins))
-        parts = torch.from_numpy(queries).split(per_part)
+        parts = torch.from_numpy(np.ascontiguousarray(queries)).split(per_part)
         logits = torch.cat([self.head_(part[:, None], twins[None]) for part in parts])  # (q, n)
         scores = class_means(logits.numpy(), self.labels_, len(self.classes_))
         return self._prediction(scores, evidence=logits.sigmoid().numpy())

@@ -42,6 +42,11 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(f"{path} is not the state of a training run.") from error
 
 
+def planned_steps(path: Path) -> int:
+    """How many steps the run of a state is to have in all."""
+    return int(load_state(path)[1]["recipe"]["steps"])
+
+
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """An optimiser's state as named tensors: ``optimizer.<parameter>.<name>``."""
     return {

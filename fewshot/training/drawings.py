@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections.abc import Callable
@@ -24,11 +25,16 @@ from fewshot.encoders.weights import (
     sha256,
     without_prefix,
 )
-from fewshot.training.checkpoint import state_path
+from fewshot.training.checkpoint import planned_steps, state_path
 from fewshot.training.loop import Progress, Run, describe_device, kept_weights, start, train
 from fewshot.training.objectives import TrainingData
 from fewshot.training.recipe import Recipe
-from fewshot.training.validation import ValidationSet, split_alphabets, validation_set
+from fewshot.training.validation import (
+    ValidationSet,
+    choose_temperature,
+    split_alphabets,
+    validation_set,
+)
 from fewshot.types import InputError
 
 # A run given minutes instead of steps times this many steps first, to plan the rest.
@@ -49,8 +55,6 @@ def ink_of(data: Omniglot, size: int) -> np.ndarray:
 
     Kept in the user's cache by content: it takes half a minute for the background set.
     """
-    import hashlib
-
     key = hashlib.blake2b(data.images, digest_size=16).hexdigest()
     kept = cache_folder() / f"ink-{key}-{size}-v{INK_VERSION}.npy"
     if kept.exists():
@@ -73,8 +77,7 @@ def load_characters(
             f"Keeping {recipe.validation_alphabets} alphabets for validation leaves none of the "
             f"{len(data.alphabet_names)} in the data to train on."
         )
-    # The split is the same for every seed, so that runs are compared on the same characters.
-    training, held_out = split_alphabets(data.alphabets, recipe.validation_alphabets, seed=0)
+    training, held_out = split_alphabets(data.alphabets, recipe.validation_alphabets)
     ink = torch.from_numpy(ink_of(data, size))
     groups = torch.from_numpy(data.alphabets)
     facts = {
@@ -109,7 +112,8 @@ def train_checkpoint(
         recipe: what to do.
         output: weights file to write (``.safetensors``); card and state go beside it.
         folder: where Omniglot is; None downloads it.
-        minutes: plan as many steps as this machine does in that time, in place of the recipe's.
+        minutes: plan as many steps as this machine does in that time, in place of the recipe's;
+            a resumed run keeps to the plan it was started with.
         resume: go on from the state beside ``output``.
         initial: checkpoint whose encoder to start from.
         on_progress: called every few steps.
@@ -128,7 +132,9 @@ def train_checkpoint(
         warm_start = {"checkpoint": initial.name, "sha256": sha256(initial)}
     characters = load_characters(folder, config.input_size, recipe, device)
     if minutes is not None:
-        recipe = recipe.with_changes(steps=_steps_in(minutes, recipe, config, characters))
+        planned = planned_steps(state_path(output)) if resume else None
+        steps = planned or _steps_in(minutes, recipe, config, characters)
+        recipe = recipe.with_changes(steps=steps)
     run = start(recipe, config, len(characters.train.ink), device, weights)
     if resume:
         run.load(state_path(output), recipe)
@@ -141,6 +147,7 @@ def train_checkpoint(
         on_progress=on_progress,
         should_stop=should_stop,
     )
+    run.objective.load_state_dict(run.best)
     card = {
         "name": output.stem,
         "version": __version__,
@@ -151,6 +158,7 @@ def train_checkpoint(
         "data": characters.facts,
         "recipe": recipe.as_dict(),
         "warm_start": warm_start,
+        "temperature": choose_temperature(run.objective, characters.validation),
         "steps_done": run.step,
         "best_step": run.best_step,
         "minutes": round(run.seconds / 60, 1),

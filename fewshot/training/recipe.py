@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 from fewshot.encoders.augment import Augmentation
 
+HELD_OUT_ALPHABETS = 3
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -49,7 +51,7 @@ class Recipe:
     scale: float = 20.0
     smoothing: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    validation_alphabets: int = 3
+    validation_alphabets: int = HELD_OUT_ALPHABETS
     validate_every: int = 250
     seed: int = 0
 

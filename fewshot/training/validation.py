@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewshot.data.omniglot import Omniglot
 from fewshot.device import autocast
 from fewshot.episodes import Episode, Protocol, draw_episodes
 from fewshot.training.objectives import Objective, TrainingData
+from fewshot.training.recipe import HELD_OUT_ALPHABETS
 
 EPISODES = 300
+TEMPERATURES = [round(2 ** (i / 4), 2) for i in range(4, 33)]  # 2 to 256
 WAYS = 20
 
 
@@ -29,20 +32,25 @@ class ValidationSet:
     episodes: dict[str, list[Episode]]
 
 
-def split_alphabets(groups: np.ndarray, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_alphabets(groups: np.ndarray, held_out: int) -> tuple[np.ndarray, np.ndarray]:
     """Class ids to train on and to validate on, ``held_out`` whole alphabets apart.
 
     Args:
         groups: ``(classes,)`` alphabet ids.
         held_out: how many alphabets to keep for validation, fewer than there are.
-        seed: which ones.
     """
     alphabets = np.unique(groups)
     if held_out >= len(alphabets):
         raise ValueError(f"{held_out} of {len(alphabets)} alphabets kept out leaves none to train")
-    chosen = np.random.default_rng(seed).permutation(alphabets)[:held_out]
+    # The same ones whatever a run's seed, so that runs are compared on the same characters.
+    chosen = np.random.default_rng(0).permutation(alphabets)[:held_out]
     kept_out = np.isin(groups, chosen)
     return np.flatnonzero(~kept_out), np.flatnonzero(kept_out)
+
+
+def held_out_characters(data: Omniglot) -> Omniglot:
+    """The background characters that the shipped recipes validate on and never train on."""
+    return data.select(split_alphabets(data.alphabets, HELD_OUT_ALPHABETS)[1])
 
 
 def validation_set(data: TrainingData, episodes: int = EPISODES) -> ValidationSet:
@@ -84,3 +92,26 @@ def validate(objective: Objective, validation: ValidationSet) -> dict[str, float
         accuracy[name] = right / total
     accuracy["score"] = sum(accuracy.values()) / len(accuracy)
     return accuracy
+
+
+@torch.no_grad()
+def choose_temperature(objective: Objective, validation: ValidationSet) -> float:
+    """Factor on cosines that makes the softmax's probabilities likeliest on held-out characters.
+
+    The least negative log-likelihood over 5-way episodes of 1 and of 5 shots, classified by
+    cosine prototypes (Guo et al., ICML 2017, https://arxiv.org/abs/1706.04599).
+    """
+    n_classes, n_images = validation.data.ink.shape[:2]
+    x = embed_all(objective, validation.data).cpu()
+    labels = np.arange(n_classes).repeat(n_images)
+    cosines, answers = [], []
+    for seed, shots in enumerate((1, min(5, n_images - 1))):
+        protocol = Protocol(min(5, n_classes), shots, 1)
+        for episode in draw_episodes(labels, protocol, EPISODES, seed=3 + seed):
+            support = x[episode.support].view(protocol.ways, shots, -1)
+            prototypes = torch.nn.functional.normalize(support.mean(1), dim=1)
+            cosines.append(x[episode.queries] @ prototypes.T)
+            answers.append(torch.from_numpy(episode.query_labels))
+    logits, targets = torch.cat(cosines), torch.cat(answers)
+    losses = [torch.nn.functional.cross_entropy(t * logits, targets) for t in TEMPERATURES]
+    return TEMPERATURES[int(torch.stack(losses).argmin())]

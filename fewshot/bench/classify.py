@@ -1,0 +1,69 @@
+"""A whole comparison against one raw forward pass of its image tower; and the cost of fitting."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fewshot.bench.timing import alternating_medians, seconds
+from fewshot.compare import fit
+from fewshot.device import autocast, best_device, precision_name
+from fewshot.embedding_cache import EmbeddingCache
+from fewshot.encoders.clip import ClipEncoder
+from fewshot.examples import example_task
+from fewshot.types import Picture, SupportSet
+
+ROUNDS = 30
+
+
+def measure() -> dict:
+    """Measure both; see the keys of the result."""
+    import open_clip
+
+    device = best_device()
+    torch.manual_seed(0)
+    network, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32")  # random weights
+    tokenizer = open_clip.get_tokenizer("ViT-B-32")
+    encoder = ClipEncoder(
+        network, preprocess, tokenizer, model="random", checkpoint="random", licence="none"
+    )
+    support_set, query = _photos()
+    fitted = fit(support_set, "photos", cache=EmbeddingCache(), encoder_of=lambda *_: encoder)
+
+    def ours() -> None:
+        # A cache of its own each time: the query is embedded anew.
+        fitted.classify([Picture(query.name, query.pixels)], EmbeddingCache())
+
+    @torch.inference_mode()
+    def raw() -> None:
+        image = preprocess(Image.fromarray(query.pixels)).unsqueeze(0).to(device)
+        with autocast(device):
+            network.encode_image(image, normalize=True).float().cpu()
+
+    compare_seconds, raw_seconds = alternating_medians(ours, raw, ROUNDS)
+    return {
+        "device": f"{device.type}, {precision_name(device)}, {torch.get_num_threads()} threads",
+        "one raw open_clip preprocessing and forward, ViT-B/32, ms": round(1000 * raw_seconds, 1),
+        "comparison of four methods, 5-way 5-shot, one query, ms": round(1000 * compare_seconds, 1),
+        "ratio, comparison to raw forward": round(compare_seconds / raw_seconds, 3),
+        "fitting all methods to a 5-way 5-shot drawing task, s": round(_fitting_seconds(), 2),
+    }
+
+
+def _photos() -> tuple[SupportSet, Picture]:
+    """Five classes of five pictures and a query, 640×480, of seeded noise."""
+    rng = np.random.default_rng(0)
+    pictures = [
+        Picture(f"{i}.png", rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)) for i in range(26)
+    ]
+    classes = tuple(f"class {i}" for i in range(5))
+    return SupportSet(classes, tuple(pictures[:25]), np.arange(5).repeat(5)), pictures[25]
+
+
+def _fitting_seconds() -> float:
+    """With encoders loaded, and no picture seen before."""
+    task = example_task("alphabet")
+    methods = ("siamese", "triplet", "finetune", "prototype")
+    fit(example_task("chalk").support, methods=methods, cache=EmbeddingCache())
+    return seconds(lambda: fit(task.support, methods=methods, cache=EmbeddingCache()))

@@ -1,0 +1,54 @@
+"""The command line: ``python -m fewshot train | evaluate | classify | bench | download``.
+
+Exit code 0 on success; 2 on bad arguments or unreadable input, with one line on stderr; 130 when
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from fewshot.types import InputError
+
+# Each is a module beside this with HELP, EXAMPLES, add_arguments(parser) and run(arguments).
+COMMANDS = ("train", "evaluate", "classify", "bench", "download")
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, where argparse prints its usage as well."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    parser = _OneLineParser(
+        prog="python -m fewshot",
+        description="Few-shot image classification: train, evaluate, classify, measure.",
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        command = importlib.import_module(f"fewshot.cli.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=command.HELP,
+            description=command.HELP,
+            epilog="examples:\n" + command.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    parsed = parser.parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except InputError as error:
+        print(f"{parser.prog} {parsed.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{parser.prog} {parsed.command}: interrupted.", file=sys.stderr)
+        return 130
+    return 0

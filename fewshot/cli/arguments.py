@@ -1,0 +1,85 @@
+"""Arguments and output that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fewshot.data.cache import write_atomically
+from fewshot.types import InputError
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """An argparse type: a whole number not below ``smallest``."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = smallest - 1
+        if number < smallest:
+            raise argparse.ArgumentTypeError(f"“{text}” is not a whole number from {smallest} on")
+        return number
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """An argparse type: a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"“{text}” is not a number above 0")
+    return number
+
+
+def names(text: str) -> list[str]:
+    """An argparse type: names with commas between, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def add_preset(parser: argparse.ArgumentParser) -> None:
+    """``--preset`` and ``--model``."""
+    parser.add_argument(
+        "--preset", default="drawings", help="drawings (default) or photos: which encoders"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="CLIP model: a name of the list, hf-hub:OWNER/NAME, or a folder with "
+        "open_clip_config.json and open_clip_model.safetensors",
+    )
+
+
+def write_json(values: dict, path: Path | None) -> None:
+    """Write JSON to a file, or print it."""
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+class Status:
+    """One line on the terminal that says how far the work is; silent when not a terminal."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, share: float, what: str) -> None:
+        """Show a share in 0..1."""
+        if self._shown:
+            print(f"\r{100 * share:4.0f}% {what}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Leave the line empty."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,36 @@
+"""``bench``: speeds measured side by side in one run, as ratios."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fewshot.cli.arguments import write_json
+
+HELP = "Measure speeds side by side, as ratios."
+EXAMPLES = """\
+  python -m fewshot bench training --data omniglot
+  python -m fewshot bench classify"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("what", choices=("training", "classify"))
+    parser.add_argument("--data", type=Path, metavar="DIR", help="Omniglot, for training")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, print, and write JSON where asked."""
+    if arguments.what == "training":
+        from fewshot.bench.training import measure
+
+        figures = measure(arguments.data)
+    else:
+        from fewshot.bench.classify import measure
+
+        figures = measure()
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    if arguments.json:
+        write_json(figures, arguments.json)

@@ -1,0 +1,106 @@
+"""``train``: make a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from fewshot.cli.arguments import at_least, positive
+from fewshot.types import InputError
+
+HELP = "Train an encoder for drawings on Omniglot's background alphabets."
+EXAMPLES = """\
+  python -m fewshot train prototype --data omniglot --output prototype.safetensors
+  python -m fewshot train siamese --data omniglot --init prototype.safetensors \\
+      --output siamese.safetensors --minutes 15
+  python -m fewshot train siamese --data omniglot --init prototype.safetensors \\
+      --output siamese.safetensors --resume"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("method", choices=("siamese", "triplet", "prototype"), help="which loss")
+    parser.add_argument("--dataset", choices=("omniglot",), default="omniglot")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder with images_background as a folder or zip; without it Omniglot is downloaded",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=".safetensors")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--minutes",
+        type=positive,
+        help="plan as many steps as this machine does in that time; with --resume, the steps "
+        "planned then",
+    )
+    length.add_argument("--steps", type=at_least(1), help="default: the recipe of the shipped file")
+    parser.add_argument("--seed", type=at_least(0), help="default 0")
+    parser.add_argument("--batch", type=at_least(8), help="images a step")
+    parser.add_argument("--learning-rate", type=positive, help="peak")
+    parser.add_argument("--optimizer", choices=("adamw", "sgd"))
+    parser.add_argument("--init", type=Path, metavar="FILE", help="checkpoint to start from")
+    parser.add_argument("--resume", action="store_true", help="go on where --output was left")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, showing progress; Ctrl-C saves and stops."""
+    from fewshot.training.drawings import train_checkpoint
+    from fewshot.training.recipe import RECIPES
+
+    recipe = RECIPES[arguments.method].with_changes(
+        steps=arguments.steps,
+        seed=arguments.seed,
+        batch=arguments.batch,
+        learning_rate=arguments.learning_rate,
+        optimizer=arguments.optimizer,
+    )
+    stop: list[bool] = []
+    # The first Ctrl-C asks the loop to save and end; a second one ends at once.
+    previous = signal.signal(signal.SIGINT, lambda *_: _ask_to_stop(stop))
+    try:
+        ended = train_checkpoint(
+            recipe,
+            arguments.output,
+            folder=arguments.data,
+            minutes=arguments.minutes,
+            resume=arguments.resume,
+            initial=arguments.init,
+            on_progress=_report,
+            should_stop=lambda: bool(stop),
+        )
+    except OSError as error:
+        raise InputError(f"{arguments.output} cannot be written ({error.strerror}).") from error
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    figures = ", ".join(f"{k} {v:.4f}" for k, v in ended.validation.items() if k != "score")
+    print(f"{arguments.output}: best at step {ended.best_step}, validation accuracy {figures}")
+    if stop:
+        print("Stopped; go on with --resume.")
+
+
+def _ask_to_stop(stop: list[bool]) -> None:
+    if stop:
+        raise KeyboardInterrupt
+    stop.append(True)
+    print("\nstopping after this step …", file=sys.stderr)
+
+
+def _report(progress) -> None:
+    figures = " ".join(f"{k} {v:.3f}" for k, v in progress.validation.items() if k != "score")
+    line = (
+        f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
+        f"{progress.images_per_second:.0f} images/s  {figures}"
+    )
+    if sys.stderr.isatty():
+        print(
+            f"\r{line}\x1b[K",
+            end="\n" if progress.step == progress.steps else "",
+            file=sys.stderr,
+            flush=True,
+        )
+    elif progress.step % 100 == 0 or progress.step == progress.steps:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,169 @@
+"""CLIP through open_clip: a tiny model from a folder, and every way a model cannot be had."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_clip import write_tiny_clip
+
+from fewshot.encoders import get_encoder
+from fewshot.encoders.clip import load_clip
+from fewshot.encoders.clip_models import CLIP_MODELS, clip_name, download_clip, find_clip
+from fewshot.methods import METHODS, Settings
+from fewshot.types import InputError, Picture, Support
+
+CLASSES = ("cat", "a big dog", "Ünïcødé class")
+TEMPLATES = ("a photo of a {}.", "a sketch of the {}", "{}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_tiny_clip(tmp_path_factory.mktemp("clip") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    return load_clip(find_clip(str(folder)))
+
+
+def pictures(n: int, seed: int = 0) -> list[Picture]:
+    rng = np.random.default_rng(seed)
+    return [
+        Picture(f"{i}.png", rng.integers(0, 256, (40 + i, 60, 3), dtype=np.uint8)) for i in range(n)
+    ]
+
+
+def test_zero_shot_equals_open_clips_own(folder, encoder):
+    import open_clip
+
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    weights = open_clip.build_zero_shot_classifier(model, tokenizer, CLASSES, TEMPLATES)  # (d, 3)
+    queries = pictures(5)
+    with torch.no_grad():
+        batch = torch.stack([preprocess(Image.fromarray(q.pixels)) for q in queries])
+        images = model.encode_image(batch, normalize=True)
+        expected = (model.logit_scale.exp() * images @ weights).softmax(1).numpy()
+
+    nothing = Support(CLASSES, np.zeros(0, int), np.zeros((0, encoder.dim), np.float32))
+    method = METHODS["clip"](encoder, Settings(templates=TEMPLATES)).fit(nothing)
+    np.testing.assert_allclose(method.prototypes_.T, weights.numpy(), atol=1e-5)
+    answer = method.predict(encoder.embed(queries)).probabilities
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+
+def test_embeddings_have_unit_length_and_do_not_depend_on_the_batch(encoder):
+    x = encoder.embed(pictures(40))  # more than one batch
+    assert x.shape == (40, encoder.dim) and x.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(encoder.embed(pictures(40)[7:8])[0], x[7], atol=1e-5)
+
+
+def test_texts_are_embedded_once(encoder, monkeypatch):
+    seen = []
+    original = encoder._embed_texts
+    monkeypatch.setattr(encoder, "_embed_texts", lambda new: seen.extend(new) or original(new))
+    first = encoder.embed_texts(["one", "two", "one"])
+    again = encoder.embed_texts(["two", "three"])
+    assert seen == ["one", "two", "three"]
+    np.testing.assert_array_equal(first[0], first[2])
+    np.testing.assert_array_equal(first[1], again[0])
+
+
+def test_views_are_seeded_by_content(encoder):
+    a, b, c = pictures(3)
+    views = encoder.embed_views([a, b, c], 3)
+    assert views.shape == (3, 3, encoder.dim)
+    other = encoder.embed_views([c, Picture("renamed.png", a.pixels)], 3)
+    np.testing.assert_allclose(other[1], views[0], atol=1e-5)
+    assert np.abs(views[0][0] - views[0][1]).max() > 1e-4
+
+
+def test_loaded_once_per_process(folder):
+    assert get_encoder("clip", str(folder)) is get_encoder("clip", str(folder))
+
+
+def test_absent_model_is_refused_within_three_seconds(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    began = time.monotonic()
+    with pytest.raises(InputError) as refusal:
+        find_clip("ViT-B-32")
+    assert time.monotonic() - began < 3
+    assert "605 MB" in str(refusal.value) and "download" in str(refusal.value)
+
+
+def test_download_without_a_network_is_refused_within_three_seconds(monkeypatch):
+    import huggingface_hub
+
+    def hang(*args, **kwargs):
+        time.sleep(30)
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", hang)
+    began = time.monotonic()
+    with pytest.raises(InputError, match="did not answer"):
+        download_clip("ViT-B-32")
+    assert time.monotonic() - began < 3.5
+
+
+@pytest.mark.parametrize("name", ["hf-hub:no such name!", "nonsense", "/no/such/folder"])
+def test_names_that_are_no_model(name):
+    with pytest.raises(InputError) as refusal:
+        find_clip(name)
+    assert name.removeprefix("hf-hub:") in str(refusal.value)
+
+
+def test_folder_without_weights(tmp_path):
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"open_clip_model\.safetensors"):
+        find_clip(str(tmp_path))
+
+
+def test_pickled_weights_are_not_looked_at(folder, tmp_path):
+    (tmp_path / "open_clip_config.json").write_bytes(
+        (folder / "open_clip_config.json").read_bytes()
+    )
+    torch.save({}, tmp_path / "open_clip_pytorch_model.bin")
+    with pytest.raises(InputError, match="safetensors"):
+        find_clip(str(tmp_path))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "other architecture", "no config"])
+def test_broken_models_are_refused_with_a_sentence(folder, tmp_path, damage):
+    copy = write_tiny_clip(tmp_path / "copy")
+    weights, config = copy / "open_clip_model.safetensors", copy / "open_clip_config.json"
+    if damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "garbage":
+        weights.write_bytes(b"not weights at all")
+    elif damage == "other architecture":
+        config.write_text(config.read_text().replace('"width": 64', '"width": 128'))
+    else:
+        config.write_text("{")
+    with pytest.raises(InputError) as refusal:
+        load_clip(find_clip(str(copy)))
+    assert "cannot be loaded" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_chosen_by_environment(monkeypatch):
+    monkeypatch.setenv("FEWSHOT_CLIP", "ViT-L-14")
+    assert clip_name(None) == "ViT-L-14"
+    assert clip_name("ViT-B-16") == "ViT-B-16"
+    assert set(CLIP_MODELS) >= {"ViT-B-32", "ViT-B-16", "ViT-L-14"}
+
+
+def test_nothing_of_clip_is_imported_before_it_is_used():
+    code = (
+        "import sys, fewshot, fewshot.compare, fewshot.examples as e\n"
+        "t = e.example_task('one-shot')\n"
+        "fewshot.compare.compare(t.support, t.queries, methods=('prototype',))\n"
+        "print('open_clip' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"

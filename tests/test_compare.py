@@ -1,0 +1,183 @@
+"""Every method side by side, on the shipped encoders."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_clip import write_tiny_clip
+
+from fewshot.compare import COMPARED, NEIGHBOURS, compare, fit
+from fewshot.embedding_cache import EmbeddingCache
+from fewshot.encoders import get_encoder
+from fewshot.examples import EXAMPLE_TASKS, example_task
+from fewshot.methods import METHODS
+from fewshot.metrics import normalise
+from fewshot.report import as_csv, as_json
+from fewshot.types import InputError, Picture, SupportSet
+
+DRAWN = ("siamese", "triplet", "finetune", "prototype")
+
+
+@pytest.fixture(scope="module")
+def no_clip():
+    """No CLIP model on this machine, whatever is in its cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEWSHOT_CLIP", "/no/such/model")
+        yield
+
+
+@pytest.fixture(scope="module")
+def task():
+    return example_task("alphabet")
+
+
+@pytest.fixture(scope="module")
+def comparison(task, no_clip):
+    return compare(task.support, task.queries)
+
+
+def test_methods_without_weights_do_not_keep_the_others_from_answering(comparison):
+    assert list(comparison.results) == ["siamese", "triplet", "finetune"]
+    assert list(comparison.unavailable) == ["clip"]
+    assert "/no/such/model" in comparison.unavailable["clip"]
+
+
+def test_the_shipped_encoders_know_the_invented_alphabet(comparison, task):
+    for name, result in comparison.results.items():
+        assert result.prediction.labels == list(task.answers), name
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLE_TASKS))
+def test_every_example_task_is_answered_well_above_chance(name, no_clip):
+    example = example_task(name)
+    answers = compare(example.support, example.queries, methods=DRAWN).results
+    for method, result in answers.items():
+        right = np.mean([a == b for a, b in zip(result.prediction.labels, example.answers, strict=True)])
+        assert right >= 0.6, (name, method, right)  # chance is 0.2
+
+
+def test_neighbours_equal_brute_force(comparison, task):
+    encoder = get_encoder("drawings-triplet")
+    support = normalise(encoder.embed(task.support.pictures))
+    queries = normalise(encoder.embed(task.queries))
+    for query, neighbours in zip(queries, comparison.results["triplet"].neighbours, strict=True):
+        similarities = support @ query
+        order = np.argsort(-similarities)[:NEIGHBOURS]
+        assert [n.position for n in neighbours] == order.tolist()
+        np.testing.assert_allclose([n.similarity for n in neighbours], similarities[order], atol=1e-5)
+        for n in neighbours:
+            assert n.file == task.support.pictures[n.position].name
+            assert n.label == task.support.classes[task.support.labels[n.position]]
+
+
+def test_each_picture_is_embedded_once_per_encoder(task, no_clip, monkeypatch):
+    counts: dict[str, list[int]] = {}
+    for name in ("drawings-siamese", "drawings-triplet", "drawings-prototype"):
+        encoder = get_encoder(name)
+
+        def counting(pictures, original=encoder.embed, seen=counts.setdefault(name, [])):
+            seen.append(len(pictures))
+            return original(pictures)
+
+        monkeypatch.setattr(encoder, "embed", counting)
+    cache = EmbeddingCache()
+    fitted = fit(task.support, methods=DRAWN, cache=cache)
+    fitted.classify(task.queries, cache)
+    fit(task.support, methods=DRAWN, cache=cache).classify(task.queries, cache)
+    n, q = len(task.support.pictures), len(task.queries)
+    assert counts == {name: [n, q] for name in counts}
+
+
+def test_duplicate_pictures_and_a_query_from_the_support(task, no_clip):
+    first = task.support.pictures[0]
+    support = SupportSet(
+        task.support.classes[:2], (first, first, task.support.pictures[5]), np.array([0, 0, 1])
+    )
+    answer = compare(support, [first], methods=DRAWN)
+    for result in answer.results.values():
+        assert result.prediction.labels == [task.support.classes[0]]
+        assert result.neighbours[0][0].similarity == pytest.approx(1, abs=1e-5)
+
+
+def test_a_blank_picture_gets_an_answer(task, no_clip):
+    blank = Picture("blank.png", np.full((50, 50, 3), 255, np.uint8))
+    answer = compare(task.support, [blank], methods=(*DRAWN, "pixels"))
+    for result in answer.results.values():
+        assert np.isfinite(result.prediction.probabilities).all()
+
+
+def test_photos_share_one_tower(tmp_path_factory, task):
+    model = str(write_tiny_clip(tmp_path_factory.mktemp("clip")))
+    answer = compare(task.support, task.queries, "photos", (*COMPARED, "prototype"), model=model)
+    assert not answer.unavailable
+    assert list(answer.results) == [*COMPARED, "prototype"]
+    same = [r.neighbours for r in answer.results.values()]
+    assert all(neighbours == same[0] for neighbours in same)
+
+
+def test_photos_without_clip_says_what_to_do(task, no_clip):
+    with pytest.raises(InputError, match="/no/such/model"):
+        compare(task.support, task.queries, "photos")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"preset": "sculptures"}, "sculptures"),
+        ({"methods": ("siamese", "voodoo")}, "voodoo"),
+        ({"queries": ()}, "query"),
+    ],
+)
+def test_bad_arguments_are_refused(task, no_clip, arguments, named):
+    with pytest.raises(InputError, match=named):
+        compare(**({"support_set": task.support, "queries": task.queries} | arguments))
+
+
+def test_agreement(comparison):
+    assert comparison.agree(0)
+    votes = comparison.votes(0)
+    assert list(votes.values()) == [["siamese", "triplet", "finetune"]]
+    flipped = comparison.results["triplet"]
+    other = replace(flipped.prediction, probabilities=1 - flipped.prediction.probabilities)
+    results = comparison.results | {"triplet": replace(flipped, prediction=other)}
+    changed = replace(comparison, results=results)
+    assert not changed.agree(0)
+    assert sorted(map(len, changed.votes(0).values())) == [1, 2]
+
+
+def test_json_has_the_promised_shape(comparison, task):
+    report = json.loads(json.dumps(as_json(comparison)))
+    assert list(report) == ["classes", "queries", "unavailable"]
+    assert report["classes"] == list(task.support.classes)
+    assert [query["file"] for query in report["queries"]] == [q.name for q in task.queries]
+    for query, answer in zip(report["queries"], task.answers, strict=True):
+        for name, prediction in query["predictions"].items():
+            assert name in METHODS
+            assert set(prediction) == {"label", "probabilities", "milliseconds", "neighbours"}
+            assert prediction["label"] == answer
+            assert list(prediction["probabilities"]) == report["classes"]
+            assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+            assert prediction["milliseconds"] > 0
+            assert set(prediction["neighbours"][0]) == {"file", "class", "similarity"}
+
+
+def test_csv_holds_the_same_numbers(comparison):
+    rows = list(csv.DictReader(io.StringIO(as_csv(comparison))))
+    report = as_json(comparison)
+    assert len(rows) == len(report["queries"]) * 3 * 5
+    for row in rows:
+        query = next(q for q in report["queries"] if q["file"] == row["query"])
+        expected = query["predictions"][row["method"]]["probabilities"][row["class"]]
+        assert float(row["probability"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_csv_cells_cannot_be_formulas(task, no_clip):
+    classes = ("=SUM(A1)", *task.support.classes[1:])
+    support = replace(task.support, classes=classes)
+    answer = compare(support, task.queries[:1], methods=("prototype",))
+    assert "'=SUM(A1)" in as_csv(answer) and ",=SUM" not in as_csv(answer)
