@@ -57,7 +57,9 @@ def test_every_example_task_is_answered_well_above_chance(name, no_clip):
     example = example_task(name)
     answers = compare(example.support, example.queries, methods=DRAWN).results
     for method, result in answers.items():
-        right = np.mean([a == b for a, b in zip(result.prediction.labels, example.answers, strict=True)])
+        right = np.mean(
+            [a == b for a, b in zip(result.prediction.labels, example.answers, strict=True)]
+        )
         assert right >= 0.6, (name, method, right)  # chance is 0.2
 
 
@@ -69,7 +71,9 @@ def test_neighbours_equal_brute_force(comparison, task):
         similarities = support @ query
         order = np.argsort(-similarities)[:NEIGHBOURS]
         assert [n.position for n in neighbours] == order.tolist()
-        np.testing.assert_allclose([n.similarity for n in neighbours], similarities[order], atol=1e-5)
+        np.testing.assert_allclose(
+            [n.similarity for n in neighbours], similarities[order], atol=1e-5
+        )
         for n in neighbours:
             assert n.file == task.support.pictures[n.position].name
             assert n.label == task.support.classes[task.support.labels[n.position]]
@@ -79,8 +83,9 @@ def test_each_picture_is_embedded_once_per_encoder(task, no_clip, monkeypatch):
     counts: dict[str, list[int]] = {}
     for name in ("drawings-siamese", "drawings-triplet", "drawings-prototype"):
         encoder = get_encoder(name)
+        counts[name] = []
 
-        def counting(pictures, original=encoder.embed, seen=counts.setdefault(name, [])):
+        def counting(pictures, original=encoder.embed, seen=counts[name]):
             seen.append(len(pictures))
             return original(pictures)
 

@@ -42,8 +42,6 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.support.exists():
         raise InputError(f"There is no support set at {arguments.support}.")
     folders = read_class_folders(arguments.support)
-    for sentence in folders.skipped:
-        print(sentence, file=sys.stderr)
     queries = [decode(path, path.name) for path in arguments.query]
     settings = Settings(templates=templates(get_preset(arguments.preset).templates))
     if arguments.steps is not None:
@@ -57,3 +55,5 @@ def run(arguments: argparse.Namespace) -> None:
         model=arguments.model,
     )
     write_json(as_json(comparison), arguments.json)
+    for sentence in folders.skipped:  # last, so that a refusal stays one line
+        print(sentence, file=sys.stderr)

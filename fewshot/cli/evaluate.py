@@ -41,12 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", type=names, default=DEFAULT_METHODS, metavar="NAME,NAME")
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--steps", type=at_least(0), help="fine-tuning steps")
+    parser.add_argument(
+        "--distort",
+        metavar="NAME",
+        help="drawings changed: inverted, coloured, thick, off-centre or paper (photographed)",
+    )
+    parser.add_argument(
+        "--queries-only", action="store_true", help="distort the queries, not the supports"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     add_preset(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print a table; write JSON where asked."""
+    from fewshot.data.distortions import distort
     from fewshot.evaluation import evaluate
     from fewshot.methods import METHODS, Settings
     from fewshot.presets import get_preset
@@ -56,6 +65,11 @@ def run(arguments: argparse.Namespace) -> None:
         if name not in METHODS:
             raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
     pool, episodes, protocol = _episodes(arguments)
+    if arguments.distort:
+        pool, episodes = distort(
+            pool, episodes, arguments.distort, arguments.seed, queries_only=arguments.queries_only
+        )
+        protocol |= {"distortion": arguments.distort, "queries_only": arguments.queries_only}
     settings = Settings(templates=templates(get_preset(arguments.preset).templates))
     if arguments.steps is not None:
         settings = replace(settings, steps=arguments.steps)

@@ -11,7 +11,7 @@ from fewshot.data.pool import Pool
 from fewshot.types import InputError
 
 
-def load_class_tree(path: Path) -> tuple[Pool, list[str]]:
+def load_class_tree(path: Path) -> tuple[Pool, tuple[str, ...]]:
     """Read a tree or a zip of any size, unlike an upload.
 
     Returns:

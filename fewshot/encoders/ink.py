@@ -33,9 +33,17 @@ def find_ink(pixels: np.ndarray, size: int) -> np.ndarray:
     Returns:
         ``(size, size)`` uint8, ink 255, background 0; all zero when there is no drawing.
     """
-    contrast = _contrast_to_background(_reduced(pixels))
-    ink = _ink_share(contrast)
-    return _framed(ink, size)
+    working = _reduced(pixels)
+    ink = _ink_share(_contrast_to_background(working))
+    box = _box_of(ink)
+    if box is None:
+        return np.zeros((size, size), np.uint8)
+    if working.shape[0] < pixels.shape[0] and _longer_side(box) < WORKING_SIDE / 2:
+        # A small drawing on a large sheet: look again at its part of the sheet alone.
+        closer = _reduced(_part(pixels, box, pixels.shape[0] / working.shape[0]))
+        ink = _ink_share(_contrast_to_background(closer))
+        box = _box_of(ink) or (0, ink.shape[0], 0, ink.shape[1])
+    return _framed(ink, box, size)
 
 
 def _reduced(pixels: np.ndarray) -> np.ndarray:
@@ -52,29 +60,33 @@ def _contrast_to_background(rgb: np.ndarray) -> np.ndarray:
     """Largest channel difference from the estimated background: ``(h, w)`` in 0..255."""
     border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     flat = np.median(border, axis=0)
-    contrast = np.abs(rgb - flat).max(2)
-    if border.std(0).max() < 2:
-        return contrast  # an even background, as any drawing pad gives
-    for _ in range(4):
-        surface = _quadratic_surface(rgb, contrast)
-        contrast = np.abs(rgb - surface).max(2)
-    return contrast
+    if border.std(0).max() < 2:  # an even background, as any drawing pad gives
+        return _largest_difference(rgb, flat)
+    return _largest_difference(rgb, _quadratic_surface(rgb, flat))
 
 
-def _quadratic_surface(rgb: np.ndarray, contrast: np.ndarray) -> np.ndarray:
-    """Least-squares quadratic through the pixels nearest the last estimate: light on paper.
+def _largest_difference(rgb: np.ndarray, background: np.ndarray) -> np.ndarray:
+    red, green, blue = np.moveaxis(np.abs(rgb - background), 2, 0)
+    return np.maximum(np.maximum(red, green), blue)  # ten times faster than max(axis=2)
 
-    The 60% of pixels with the least contrast are trusted; ink seldom covers more than the rest.
+
+def _quadratic_surface(rgb: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """A quadratic in x and y through the background, light on paper: ``(h, w, 3)``.
+
+    Least squares over the 60% of pixels nearest to the last estimate, beginning with a flat one;
+    ink seldom covers more than the rest.
     """
-    h, w = contrast.shape
+    h, w = rgb.shape[:2]
     y, x = np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], 2).astype(np.float32)
     step = max(1, min(h, w) // 40)  # some 1,600 samples determine six coefficients well
-    sampled = contrast[::step, ::step]
-    trusted = sampled <= np.quantile(sampled, 0.6)
-    coefficients, *_ = np.linalg.lstsq(
-        terms[::step, ::step][trusted], rgb[::step, ::step][trusted], rcond=None
-    )
+    sampled, sampled_terms = rgb[::step, ::step], terms[::step, ::step]
+    estimate = flat
+    for _ in range(4):
+        contrast = _largest_difference(sampled, estimate)
+        trusted = contrast <= np.quantile(contrast, 0.6)
+        coefficients, *_ = np.linalg.lstsq(sampled_terms[trusted], sampled[trusted], rcond=None)
+        estimate = sampled_terms @ coefficients
     return terms @ coefficients
 
 
@@ -99,21 +111,39 @@ def _otsu(values: np.ndarray) -> float:
     return float((1 + np.nanargmax(between[:-1])) * width)
 
 
-def _framed(ink: np.ndarray, size: int) -> np.ndarray:
-    """Crop a square around the ink and resize it to ``(size, size)`` uint8."""
+def _box_of(ink: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Top, bottom, left, right of the ink, or None where there is none."""
     rows = np.flatnonzero((ink > 0.5).any(1))
     columns = np.flatnonzero((ink > 0.5).any(0))
     if not len(rows):
-        return np.zeros((size, size), np.uint8)
-    top, bottom = rows[0], rows[-1] + 1
-    left, right = columns[0], columns[-1] + 1
-    side = max(bottom - top, right - left) / FILLED
+        return None
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def _longer_side(box: tuple[int, int, int, int]) -> int:
+    top, bottom, left, right = box
+    return max(bottom - top, right - left)
+
+
+def _part(pixels: np.ndarray, box: tuple[int, int, int, int], scale: float) -> np.ndarray:
+    """The part of the full picture around a box found in the reduced one, half a side wider."""
+    margin = _longer_side(box) / 2
+    top, bottom, left, right = box
+    y0, x0 = (max(0, int((start - margin) * scale)) for start in (top, left))
+    y1, x1 = (int((end + margin) * scale) + 1 for end in (bottom, right))
+    return pixels[y0:y1, x0:x1]
+
+
+def _framed(ink: np.ndarray, box: tuple[int, int, int, int], size: int) -> np.ndarray:
+    """Crop a square around the box and resize it to ``(size, size)`` uint8."""
+    top, bottom, left, right = box
+    side = _longer_side(box) / FILLED
     margin = int(np.ceil(side))  # so that the square never leaves the padded picture
     padded = np.pad(ink, margin)
     centre_y = (top + bottom) / 2 + margin
     centre_x = (left + right) / 2 + margin
-    box = (centre_x - side / 2, centre_y - side / 2, centre_x + side / 2, centre_y + side / 2)
+    corners = (centre_x - side / 2, centre_y - side / 2, centre_x + side / 2, centre_y + side / 2)
     framed = Image.fromarray((padded * 255).astype(np.uint8)).resize(
-        (size, size), Image.Resampling.BILINEAR, box=box
+        (size, size), Image.Resampling.BILINEAR, box=corners
     )
     return np.asarray(framed)

@@ -1,0 +1,222 @@
+"""The command line, end to end, as a person types it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omniglot_tree import write_omniglot_tree
+from PIL import Image
+from tiny_clip import write_tiny_clip
+
+from fewshot.cli import main
+from fewshot.compare import compare
+from fewshot.examples import example_task
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("omniglot")
+    write_omniglot_tree(root, alphabets=5, characters=4, drawers=6)
+    write_omniglot_tree(
+        root, alphabets=2, characters=6, drawers=6, split="images_evaluation", seed=1
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def support_zip(tmp_path_factory):
+    """The invented alphabet as a person would zip it, with one file that is no picture."""
+    path = tmp_path_factory.mktemp("zip") / "letters.zip"
+    task = example_task("alphabet")
+    with zipfile.ZipFile(path, "w") as archive:
+        for picture, label in zip(task.support.pictures, task.support.labels, strict=True):
+            name = task.support.classes[label]
+            archive.writestr(f"letters/{name}/{Path(picture.name).name}", png(picture.pixels))
+        archive.writestr(f"letters/{task.support.classes[0]}/notes.txt", "not a picture")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch, tmp_path):
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FEWSHOT_CLIP", "/no/such/model")
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def queries_of(folder: Path) -> list[str]:
+    paths = []
+    for query in example_task("alphabet").queries:
+        path = folder / query.name
+        path.write_bytes(png(query.pixels))
+        paths.append(str(path))
+    return paths
+
+
+def refused(capsys, *arguments: str) -> str:
+    """Run a command that must fail; returns its one line on stderr."""
+    try:
+        code = main(arguments)
+    except SystemExit as exit_:
+        code = exit_.code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert code == 2
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_classify(support_zip, tmp_path, capsys):
+    output = tmp_path / "out.json"
+    queries = queries_of(tmp_path)
+    code = main(
+        ["classify", "--support", str(support_zip), "--query", *queries, "--json", str(output)]
+    )
+    assert code == 0
+    assert "notes.txt" in capsys.readouterr().err  # reported by name, the rest kept
+    report = json.loads(output.read_text())
+    task = example_task("alphabet")
+    assert sorted(report["classes"]) == sorted(task.support.classes)
+    assert [q["file"] for q in report["queries"]] == [q.name for q in task.queries]
+    assert "/no/such/model" in report["unavailable"]["clip"]
+    direct = compare(task.support, task.queries)
+    for i, (query, answer) in enumerate(zip(report["queries"], task.answers, strict=True)):
+        assert set(query["predictions"]) == {"siamese", "triplet", "finetune"}
+        for name, prediction in query["predictions"].items():
+            assert prediction["label"] == answer
+            for j, label in enumerate(direct.classes):
+                expected = direct.results[name].prediction.probabilities[i, j]
+                assert prediction["probabilities"][label] == pytest.approx(expected, abs=1e-5)
+
+
+def test_classify_prints_json_without_a_file(support_zip, tmp_path, capsys):
+    assert (
+        main(["classify", "--support", str(support_zip), "--query", queries_of(tmp_path)[0]]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["queries"][0]["file"] == "query-1.png"
+
+
+def test_classify_with_a_local_clip(support_zip, tmp_path, capsys):
+    model = str(write_tiny_clip(tmp_path / "clip"))
+    arguments = ["classify", "--support", str(support_zip), "--query", queries_of(tmp_path)[0]]
+    assert main([*arguments, "--preset", "photos", "--model", model]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["queries"][0]["predictions"]) == {"siamese", "triplet", "finetune", "clip"}
+    assert report["unavailable"] == {}
+
+
+def test_evaluate(data, tmp_path, capsys):
+    output = tmp_path / "out.json"
+    arguments = ["evaluate", "--data", str(data), "--ways", "5", "--shots", "1", "--episodes", "20"]
+    arguments += ["--seed", "3", "--json", str(output)]
+    assert main(arguments) == 0
+    report = json.loads(output.read_text())
+    protocol = report["protocol"]
+    assert (protocol["ways"], protocol["shots"], protocol["queries"]) == (5, 1, 1)
+    assert (protocol["split"], protocol["seed"], protocol["episodes"]) == ("evaluation", 3, 20)
+    assert set(protocol["checkpoints"]) == {"siamese", "triplet", "prototype", "finetune"}
+    methods = [result["method"] for result in report["results"]]
+    assert methods == ["pixels", "siamese", "triplet", "prototype", "finetune"]
+    assert all(
+        result["episodes"] == 20 and result["queries"] == 100 for result in report["results"]
+    )
+    printed = capsys.readouterr().out
+    assert f"{100 * report['results'][0]['accuracy']:.2f} ±" in printed
+
+
+def test_evaluate_within_alphabet_and_on_a_tree(data, capsys):
+    arguments = ["evaluate", "--ways", "5", "--episodes", "5", "--methods", "prototype"]
+    assert main([*arguments, "--data", str(data), "--within-alphabet"]) == 0
+    tree = sorted((data / "images_evaluation").iterdir())[0]
+    assert main([*arguments, "--dataset", str(tree)]) == 0
+    assert capsys.readouterr().out.count("prototype") == 2
+
+
+def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
+    common = ["train", "prototype", "--data", str(data), "--batch", "16", "--seed", "1"]
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    assert main([*common, "--steps", "6", "--output", str(whole)]) == 0
+    assert "validation accuracy" in capsys.readouterr().out
+    card = json.loads(whole.with_suffix(".json").read_text())
+    assert card["recipe"]["seed"] == 1 and card["steps_done"] == 6
+    assert card["data"]["validation_characters"] == 12  # three alphabets of four
+
+    def interrupted(progress, stop_at=3):
+        if progress.step >= stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fewshot.training.loop.SAVE_EVERY_SECONDS", 0)
+        patch.setattr("fewshot.training.loop.REPORT_EVERY", 1)
+        patch.setattr("fewshot.cli.train._report", interrupted)
+        assert main([*common, "--steps", "6", "--output", str(parts)]) == 130
+    assert not parts.exists()
+    assert main([*common, "--steps", "6", "--output", str(parts), "--resume"]) == 0
+    assert parts.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["dance"], "dance"),
+        (["classify", "--support", "nowhere.zip", "--query", "x.png"], "nowhere.zip"),
+        (["evaluate", "--data", "nowhere"], "nowhere"),
+        (["evaluate", "--ways", "1"], "1"),
+        (["evaluate", "--ways", "many"], "many"),
+        (["evaluate", "--methods", "voodoo"], "voodoo"),
+        (["evaluate", "--dataset", "nowhere"], "nowhere"),
+        (["evaluate", "--dataset", "lake"], "--data"),
+        (["train", "prototype", "--data", "nowhere", "--output", "x.safetensors"], "nowhere"),
+        (["train", "prototype", "--output", "x.pt"], "x.pt"),
+        (["train", "prototype", "--output", "x", "--steps", "3", "--minutes", "2"], "minutes"),
+        (["train", "prototype", "--output", "x", "--minutes", "-2"], "-2"),
+        (["download", "no-such-model"], "no-such-model"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_code_two(capsys, arguments, named):
+    assert named in refused(capsys, *arguments)
+
+
+def test_too_many_ways_says_how_many_there_are(capsys, data):
+    line = refused(capsys, "evaluate", "--data", str(data), "--ways", "99")
+    assert "99" in line and "12" in line
+
+
+def test_a_broken_query_is_named(capsys, support_zip, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    line = refused(capsys, "classify", "--support", str(support_zip), "--query", str(broken))
+    assert "broken.png" in line
+
+
+def test_an_output_that_cannot_be_written(capsys, support_zip, tmp_path):
+    (tmp_path / "file").write_text("")
+    query = queries_of(tmp_path)[0]
+    output = str(tmp_path / "file" / "out.json")
+    arguments = ["classify", "--support", str(support_zip), "--query", query, "--json", output]
+    assert "out.json" in refused(capsys, *arguments)
+
+
+def test_as_a_module():
+    ran = subprocess.run(
+        [sys.executable, "-m", "fewshot", "evaluate", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "100"},
+        check=True,
+    )
+    assert "python -m fewshot evaluate --dataset omniglot" in ran.stdout
