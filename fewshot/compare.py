@@ -88,7 +88,7 @@ def fit(
     """Fit methods to a support set; one that cannot be had does not keep the others from it.
 
     Args:
-        support_set: labelled pictures.
+        support_set: labelled pictures; CLIP answers for classes without any, too.
         preset: which encoder each method uses.
         methods: names in METHODS.
         settings: None takes the defaults, with the preset's prompt templates.
@@ -109,6 +109,8 @@ def fit(
     fitted: dict[str, FittedMethod] = {}
     unavailable: dict[str, str] = {}
     supports: dict[str, Support] = {}
+    shown = set(support_set.labels.tolist())
+    without_picture = [c for i, c in enumerate(support_set.classes) if i not in shown]
     for number, name in enumerate(methods):
         on_progress(number / len(methods), METHODS[name].title)
         try:
@@ -117,6 +119,12 @@ def fit(
             unavailable[name] = str(error)
             continue
         method = METHODS[name](encoder, settings)
+        if method.reads_pictures and without_picture:
+            unavailable[name] = (
+                f"{method.title} compares pictures: give the class “{without_picture[0]}” at least "
+                "one."
+            )
+            continue
         if encoder.digest not in supports:
             supports[encoder.digest] = embed_support(support_set, encoder, cache)
         support = supports[encoder.digest]
@@ -146,8 +154,10 @@ def compare(
 def embed_support(
     support_set: SupportSet, encoder: Encoder, cache: EmbeddingCache = CACHE
 ) -> Support:
-    """A support set in an encoder's space, with its index."""
-    embeddings = cache.embed(encoder, support_set.pictures).embeddings
+    """A support set in an encoder's space, with its index; it may be names alone."""
+    embeddings = np.zeros((0, encoder.dim), np.float32)
+    if support_set.pictures:
+        embeddings = cache.embed(encoder, support_set.pictures).embeddings
     files = tuple(picture.name for picture in support_set.pictures)
     labels = [support_set.classes[label] for label in support_set.labels]
     index = SupportIndex(encoder.dim, encoder.digest)

@@ -116,7 +116,10 @@ class SupportIndex:
             )
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise ValueError(f"queries of shape {queries.shape} for dimension {self.dim}")
-        similarities, ids = self._index.search(_rows(queries), min(k, len(self)))
+        k = min(k, len(self))
+        if k == 0:  # FAISS takes no 0
+            return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
+        similarities, ids = self._index.search(_rows(queries), k)
         return ids, similarities
 
     def save(self, folder: Path) -> None:

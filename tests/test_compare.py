@@ -125,6 +125,15 @@ def test_photos_share_one_tower(tmp_path_factory, task):
     assert all(neighbours == same[0] for neighbours in same)
 
 
+def test_names_alone_are_enough_for_clip(tmp_path_factory, task):
+    model = str(write_tiny_clip(tmp_path_factory.mktemp("clip")))
+    names = SupportSet(("cat", "dog"), (), np.zeros(0, np.int64))
+    answer = compare(names, task.queries, "photos", model=model)
+    assert list(answer.results) == ["clip"]
+    assert answer.results["clip"].neighbours == ((),) * len(task.queries)
+    assert "“cat”" in answer.unavailable["siamese"]
+
+
 def test_photos_without_clip_says_what_to_do(task, no_clip):
     with pytest.raises(InputError, match="/no/such/model"):
         compare(task.support, task.queries, "photos")

@@ -181,7 +181,9 @@ def test_fit_and_predict_leave_their_arguments_alone(name):
     support, queries = support_of(LABELS), QUERIES.copy()
     before = [support.embeddings.copy(), support.views.copy(), support.labels.copy()]
     fitted(name, support).predict(queries)
-    for array, kept in zip((support.embeddings, support.views, support.labels), before, strict=True):
+    for array, kept in zip(
+        (support.embeddings, support.views, support.labels), before, strict=True
+    ):
         np.testing.assert_array_equal(array, kept)
     np.testing.assert_array_equal(queries, QUERIES)
 

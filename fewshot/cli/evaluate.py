@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", type=names, default=DEFAULT_METHODS, metavar="NAME,NAME")
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--steps", type=at_least(0), help="fine-tuning steps")
+    parser.add_argument("--entropy-weight", type=float, help="of fine-tuning")
     parser.add_argument(
         "--distort",
         metavar="NAME",
@@ -71,8 +72,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
         protocol |= {"distortion": arguments.distort, "queries_only": arguments.queries_only}
     settings = Settings(templates=templates(get_preset(arguments.preset).templates))
-    if arguments.steps is not None:
-        settings = replace(settings, steps=arguments.steps)
+    chosen = {"steps": arguments.steps, "entropy_weight": arguments.entropy_weight}
+    settings = replace(settings, **{k: v for k, v in chosen.items() if v is not None})
     status = Status()
     result = evaluate(
         pool,
@@ -92,7 +93,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if arguments.json:
         protocol |= {"preset": arguments.preset, "model": arguments.model}
-        protocol |= {"finetune_steps": settings.steps, "seed": arguments.seed}
+        protocol |= {"finetune_steps": settings.steps, "entropy_weight": settings.entropy_weight}
+        protocol["seed"] = arguments.seed
         write_json(result.as_json(protocol), arguments.json)
 
 

@@ -1,0 +1,45 @@
+"""The benchmarks' own parts: a ratio is worth what its two sides are."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from omniglot_tree import write_omniglot_tree
+from torch.utils.data import DataLoader
+
+from fewshot.bench.timing import alternating_medians, seconds
+from fewshot.bench.training import PictureByPicture
+from fewshot.encoders.augment import Augmentation
+
+
+def test_alternating_medians_tell_slow_from_fast():
+    calls = []
+
+    def fast():
+        calls.append("fast")
+
+    def slow():
+        calls.append("slow")
+        time.sleep(0.01)
+
+    ours, baseline = alternating_medians(fast, slow, rounds=3)
+    assert calls == ["fast", "slow"] * 4  # the first of each warms up
+    assert baseline >= 0.01 > ours
+    assert seconds(slow) >= 0.01
+
+
+def test_the_baseline_gives_augmented_ink_as_the_training_module_does(tmp_path):
+    source = write_omniglot_tree(tmp_path, alphabets=1, characters=2, drawers=2)
+    files = sorted(source.rglob("*.png"))
+    still = Augmentation(rotation=0, shear=0, scale=0, translation=0, thickening=0)
+    first = PictureByPicture(files, 40, still)[0]
+    assert first.shape == (1, 40, 40) and first.dtype == torch.float32
+    np.testing.assert_allclose(PictureByPicture(files, 40, still)[len(files)], first)
+    assert first.max() > 0.5 and first[0, 0].max() < 0.1  # ink is 1, the border is empty
+
+    moving = PictureByPicture(files, 40, Augmentation())
+    batch = next(iter(DataLoader(moving, 16)))
+    assert batch.shape == (16, 1, 40, 40)
+    assert len({image.sum().item() for image in batch}) > len(files)  # views differ

@@ -1,0 +1,88 @@
+"""Distortions: what each does to a drawing, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fewshot.data.distortions import DISTORTIONS, distort
+from fewshot.data.pool import Pool
+from fewshot.episodes import Episode
+from fewshot.types import InputError, Picture
+
+
+def stroke() -> np.ndarray:
+    """A vertical stroke three pixels wide on white, 105×105."""
+    pixels = np.full((105, 105, 3), 255, np.uint8)
+    pixels[20:80, 50:53] = 0
+    return pixels
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_inverted():
+    np.testing.assert_array_equal(DISTORTIONS["inverted"](stroke(), rng()), 255 - stroke())
+
+
+def test_thick_adds_a_pixel_on_each_side():
+    expected = np.full((105, 105, 3), 255, np.uint8)
+    expected[19:81, 49:54] = 0
+    np.testing.assert_array_equal(DISTORTIONS["thick"](stroke(), rng()), expected)
+
+
+def test_off_centre_moves_all_the_ink_to_a_larger_sheet():
+    sheet = DISTORTIONS["off-centre"](stroke(), rng())
+    assert min(sheet.shape[:2]) >= 210 and max(sheet.shape[:2]) <= 315
+    assert (sheet == 0).all(2).sum() == 60 * 3
+    rows, columns = np.nonzero((sheet == 0).all(2))
+    assert np.ptp(rows) == 59 and np.ptp(columns) == 2
+
+
+def test_coloured_has_two_colours_where_there_were_two():
+    painted = DISTORTIONS["coloured"](stroke(), rng())
+    ink, ground = painted[40, 51].astype(int), painted[0, 0].astype(int)
+    assert (painted[(stroke() == 0).all(2)] == ink).all()
+    assert (painted[(stroke() == 255).all(2)] == ground).all()
+    assert ground.min() >= 225 and np.ptp(ink) > 40
+
+
+def test_paper_is_uneven_and_darkest_in_the_ink():
+    page = DISTORTIONS["paper"](stroke(), rng()).astype(float).mean(2)
+    assert page.shape == (256, 256)
+    corners = [page[:20, :20].mean(), page[:20, -20:].mean(), page[-20:, :20].mean()]
+    assert np.ptp(corners) > 5
+    assert page.min() < min(corners) - 60
+
+
+def a_pool() -> tuple[Pool, list[Episode]]:
+    pictures = [Picture(f"{i}.png", stroke()) for i in range(4)]
+    episode = Episode(np.arange(2), np.array([0, 2]), np.arange(2), np.array([1, 3]), np.arange(2))
+    return Pool(pictures, np.array([0, 0, 1, 1]), ("a", "b")), [episode]
+
+
+def test_every_picture_is_distorted_by_a_generator_of_its_own():
+    pool, episodes = a_pool()
+    changed, same = distort(pool, episodes, "off-centre", seed=3)
+    again, _ = distort(pool, episodes, "off-centre", seed=3)
+    assert same is episodes
+    assert len({picture.digest for picture in changed.pictures}) == 4
+    assert [p.digest for p in changed.pictures] == [p.digest for p in again.pictures]
+
+
+def test_queries_only():
+    pool, episodes = a_pool()
+    changed, moved = distort(pool, episodes, "inverted", seed=0, queries_only=True)
+    shown = [changed.pictures[i].pixels for i in moved[0].support]
+    asked = [changed.pictures[i].pixels for i in moved[0].queries]
+    for picture in shown:
+        np.testing.assert_array_equal(picture, stroke())
+    for picture in asked:
+        np.testing.assert_array_equal(picture, 255 - stroke())
+    np.testing.assert_array_equal(changed.labels[moved[0].queries], [0, 1])
+
+
+def test_unknown_distortion():
+    with pytest.raises(InputError, match="upside-down"):
+        distort(*a_pool(), "upside-down", seed=0)
