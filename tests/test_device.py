@@ -54,7 +54,7 @@ def test_every_loss_can_be_computed_under_autocast(bf16, method):
     data = TrainingData(
         torch.randint(0, 256, (6, 5, 16, 16), dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 1, 1])
     )
-    run = start(recipe, TINY, 6, torch.device("cpu"))
+    run = start(recipe, TINY, data)
     with device.autocast(torch.device("cpu")):
         loss = run.objective.loss(data, step_generator(0, 0, torch.device("cpu")))
     loss.backward()

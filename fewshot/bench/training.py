@@ -149,7 +149,7 @@ def _with_network(
     baseline = BASELINE_IMAGES / seconds(lambda: [None for _ in loader])
     their_run = seconds(lambda: [learn(batch.to(device)) for batch in loader])
 
-    run = start(recipe, config, len(data.ink), device)
+    run = start(recipe, config, data)
 
     def our_run() -> None:
         for step in range(BASELINE_IMAGES // BATCH):

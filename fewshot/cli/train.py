@@ -49,9 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Train, showing progress; Ctrl-C saves and stops."""
     from fewshot.training.drawings import train_checkpoint
-    from fewshot.training.recipe import RECIPES
+    from fewshot.training.recipe import RECIPES, WARM_RECIPES
 
-    recipe = RECIPES[arguments.method].with_changes(
+    recipes = RECIPES if arguments.init is None else WARM_RECIPES
+    recipe = recipes[arguments.method].with_changes(
         steps=arguments.steps,
         seed=arguments.seed,
         batch=arguments.batch,

@@ -1,4 +1,4 @@
-"""Random affine views of whole batches of ink, on the device the batch is on."""
+"""Random affine and elastic views of whole batches of ink, on the device the batch is on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Numbers that determine one view: rotation, two shears, two scales, two translations, thickening.
-DRAWN = 8
+# Numbers that determine one view: rotation, two shears, two scales, two translations, thickening,
+# and the two displacements of each point of a coarse grid.
+CELLS = 4
+DRAWN = 8 + 2 * CELLS**2
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Augmentation:
         scale: factor between ``1 − scale`` and ``1 + scale``, x and y apart.
         translation: share of the side, in any direction.
         thickening: share of images whose strokes are thickened by up to a pixel a side.
+        elastic: share of the side by which the points of a coarse grid move, in any direction;
+            what lies between them bends smoothly, as another hand would bend it (Simard,
+            Steinkraus, Platt, ICDAR 2003).
     """
 
     rotation: float = 10.0
@@ -29,6 +34,11 @@ class Augmentation:
     scale: float = 0.15
     translation: float = 0.06
     thickening: float = 0.5
+    elastic: float = 0.0
+
+
+# For weights that know their training drawings by heart, and for views at prediction time.
+STRONG = Augmentation(rotation=15.0, shear=0.25, scale=0.2, elastic=0.04)
 
 
 def draw(count: int, generator: torch.Generator) -> Tensor:
@@ -55,6 +65,8 @@ def augment(
         matrices = _turned(matrices, quarter_turns)
     images = ink.unsqueeze(1).float() / 255
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
+    if ranges.elastic:
+        grid = grid + _displacements(drawn[:, 8:] * 2 - 1, ranges.elastic, images.shape[-2:])
     views = F.grid_sample(images, grid, align_corners=False)
     return _thickened(views, drawn[:, 7], ranges.thickening)
 
@@ -72,6 +84,13 @@ def _affine_matrices(drawn: Tensor, ranges: Augmentation) -> Tensor:
     d = (sin * shear_x + cos) * scale_y
     shift = drawn[:, 5:7] * (2 * ranges.translation)  # the sampling grid's side is 2 long
     return torch.stack([a, b, shift[:, 0], c, d, shift[:, 1]], 1).view(-1, 2, 3)
+
+
+def _displacements(drawn: Tensor, elastic: float, size: tuple[int, int]) -> Tensor:
+    """``(b, 2 * CELLS²)`` in -1..1 to a smooth field ``(b, h, w, 2)`` in the grid's units."""
+    coarse = drawn.view(-1, 2, CELLS, CELLS) * (2 * elastic)  # the grid's side is 2 long
+    fine = F.interpolate(coarse, size, mode="bilinear", align_corners=True)
+    return fine.permute(0, 2, 3, 1)
 
 
 def _turned(matrices: Tensor, quarter_turns: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +11,23 @@ from torch import Tensor
 
 from fewshot.content_cache import ContentCache
 from fewshot.device import autocast, best_device
-from fewshot.encoders.augment import DRAWN, Augmentation, augment
+from fewshot.encoders.augment import DRAWN, STRONG, augment
 from fewshot.encoders.base import Encoder, view_seed
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.ink import INK_VERSION, find_ink
 from fewshot.encoders.pair_head import PairHead
 from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
+from fewshot.metrics import normalise
 from fewshot.types import InputError, Picture
 
 BATCH = 256
 # The three encoders look at the same ink, which takes longer to find than to embed.
 INK = ContentCache(32 * 2**20)
-# Gentler than in training: a view stands for another drawing of the same class by the same hand.
-VIEWS = Augmentation(rotation=8.0, shear=0.12, scale=0.12, translation=0.04, thickening=0.25)
+# An embedding is the mean over the drawing and this many views of it. On held-out characters that
+# takes away a fifth of the errors; twice as many views took away little more.
+AVERAGED = 8
+# A view stands for another drawing of the same class.
+VIEWS = STRONG
 
 
 class DrawingsEncoder(Encoder):
@@ -51,7 +55,7 @@ class DrawingsEncoder(Encoder):
         self.name = name
         self.dim = config.dim
         self.checkpoint = sha256(path)
-        self.digest = f"{self.checkpoint}-ink{INK_VERSION}"
+        self.digest = f"{self.checkpoint}-ink{INK_VERSION}-mean{AVERAGED}"
         self.source = f"trained on {card['data']['name']}"
         self.licence = card["licence"]
         self.temperature = card.get("temperature", 16.0)
@@ -60,18 +64,15 @@ class DrawingsEncoder(Encoder):
         self._network = network.eval().to(self._device)
 
     def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
-        """See :class:`Encoder`."""
-        images = self._ink(pictures)
-        return self._embed([part.unsqueeze(1).float() / 255 for part in images.split(BATCH)])
+        """See :class:`Encoder`; the normalised mean over the drawing and views of it."""
+        ink = self._ink(pictures)
+        plain = self._embed([part.unsqueeze(1).float() / 255 for part in ink.split(BATCH)])
+        views = self._embed_views(ink, pictures, AVERAGED)
+        return normalise(plain + views.sum(1))
 
     def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
-        """See :class:`Encoder`: random affine views of the ink."""
-        drawn = np.stack([_drawn(picture, n_views) for picture in pictures])
-        drawn = torch.from_numpy(drawn).flatten(0, 1).to(self._device)  # (n * v, DRAWN)
-        images = self._ink(pictures).repeat_interleave(n_views, 0)
-        batches = zip(images.split(BATCH), drawn.split(BATCH), strict=True)
-        x = self._embed([augment(part, numbers, VIEWS) for part, numbers in batches])
-        return x.reshape(len(pictures), n_views, self.dim)
+        """See :class:`Encoder`: random affine and elastic views of the ink."""
+        return self._embed_views(self._ink(pictures), pictures, n_views)
 
     def pair_head(self) -> PairHead:
         """See :class:`Encoder`."""
@@ -83,8 +84,17 @@ class DrawingsEncoder(Encoder):
         ink = INK.get(keys, lambda new: [find_ink(pictures[i].pixels, self._size) for i in new])
         return torch.from_numpy(np.stack(ink)).to(self._device)
 
+    def _embed_views(self, ink: Tensor, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
+        """``(n, size, size)`` ink and its pictures to ``(n, n_views, dim)``."""
+        drawn = np.stack([_drawn(picture, n_views) for picture in pictures])
+        drawn = torch.from_numpy(drawn).flatten(0, 1).to(self._device)  # (n * v, DRAWN)
+        images = ink.repeat_interleave(n_views, 0)
+        batches = zip(images.split(BATCH), drawn.split(BATCH), strict=True)
+        x = self._embed(augment(part, numbers, VIEWS) for part, numbers in batches)
+        return x.reshape(len(pictures), n_views, self.dim)
+
     @torch.inference_mode()
-    def _embed(self, batches: list[Tensor]) -> np.ndarray:
+    def _embed(self, batches: Iterable[Tensor]) -> np.ndarray:
         with autocast(self._device):
             return torch.cat([self._network(batch).cpu() for batch in batches]).numpy()
 

@@ -135,7 +135,7 @@ def train_checkpoint(
         planned = planned_steps(state_path(output)) if resume else None
         steps = planned or _steps_in(minutes, recipe, config, characters)
         recipe = recipe.with_changes(steps=steps)
-    run = start(recipe, config, len(characters.train.ink), device, weights)
+    run = start(recipe, config, characters.train, weights)
     if resume:
         run.load(state_path(output), recipe)
     train(
@@ -172,7 +172,7 @@ def train_checkpoint(
 def _steps_in(minutes: float, recipe: Recipe, config: ConvNetConfig, characters: Characters) -> int:
     """Steps that fit into the time, from a short trial with weights that are thrown away."""
     trial = recipe.with_changes(steps=TIMED_STEPS + 1, validate_every=TIMED_STEPS + 2)
-    run = start(trial, config, len(characters.train.ink), characters.train.ink.device)
+    run = start(trial, config, characters.train)
     times: list[float] = []
 
     def timed() -> bool:

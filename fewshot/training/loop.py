@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fewshot.device import autocast, best_device, precision_name
+from fewshot.device import autocast, precision_name
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.weights import with_prefix, without_prefix
 from fewshot.training.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
@@ -77,7 +77,11 @@ class Run:
         save_state(path, tensors | pack_optimizer(self.optimizer), facts)
 
     def load(self, path: Path, recipe: Recipe) -> None:
-        """Go back to where :meth:`save` was called; refuses the state of another recipe."""
+        """Go back to where :meth:`save` was called.
+
+        Raises:
+            InputError: the state is of another recipe, or of other training characters.
+        """
         tensors, facts = load_state(path)
         changed = [k for k, v in recipe.as_dict().items() if facts["recipe"].get(k) != v]
         if changed:
@@ -85,7 +89,10 @@ class Run:
                 f"{path} is the state of a run with another {', '.join(changed)}; resume with the "
                 "same settings or start anew with another --output."
             )
-        self.objective.load_state_dict(without_prefix("now", tensors))
+        try:
+            self.objective.load_state_dict(without_prefix("now", tensors))
+        except RuntimeError as error:
+            raise InputError(f"{path} is the state of a run on other characters.") from error
         unpack_optimizer(self.optimizer, tensors)
         self.best = without_prefix("best", tensors)
         self.step, self.best_step = facts["step"], facts["best_step"]
@@ -95,26 +102,24 @@ class Run:
 def start(
     recipe: Recipe,
     config: ConvNetConfig,
-    n_classes: int,
-    device: torch.device | None = None,
+    data: TrainingData,
     initial: dict[str, Tensor] | None = None,
 ) -> Run:
-    """A run at step 0.
+    """A run at step 0, on the data's device.
 
     Args:
         recipe: what to do.
         config: the encoder's architecture.
-        n_classes: characters to train on, before rotations.
-        device: None takes the best there is.
+        data: characters to train on.
         initial: encoder weights to start from; None starts at random by the recipe's seed.
     """
-    device = device or best_device()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        objective = OBJECTIVES[recipe.method](ConvNet(config), recipe, n_classes)
+        objective = OBJECTIVES[recipe.method](ConvNet(config), recipe, len(data.ink))
+    objective.to(data.ink.device)
     if initial is not None:
         objective.encoder.load_state_dict(initial)
-    objective.to(device)
+        objective.warm_start(data)
     return Run(objective, _optimizer(objective, recipe))
 
 

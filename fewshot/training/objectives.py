@@ -15,6 +15,9 @@ from fewshot.losses import batch_hard_triplet_loss, pair_loss
 from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import draw_classes, draw_grid, draw_images, draw_pairs
 
+# Drawings of each class whose mean a warm start takes for its prototype.
+IMPRINTED = 5
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -60,6 +63,9 @@ class Objective(nn.Module):
     def build(self, n_classes: int) -> None:
         """Create the modules trained beside the encoder."""
 
+    def warm_start(self, data: TrainingData) -> None:
+        """Fit what is trained beside the encoder to an encoder that is trained already."""
+
     def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
         """Draw a batch and return its scalar loss."""
         raise NotImplementedError(f"{type(self).__name__} has no loss")
@@ -93,6 +99,22 @@ class PrototypeObjective(Objective):
     def build(self, n_classes: int) -> None:
         """The softmax's rows."""
         self.rows = nn.Parameter(torch.randn(n_classes, self.encoder.config.dim))
+
+    @torch.no_grad()
+    def warm_start(self, data: TrainingData) -> None:
+        """Begin at the prototypes (Qi, Brown, Lowe, CVPR 2018, https://arxiv.org/abs/1712.07136).
+
+        Rows at random would first tear apart what the encoder knows.
+        """
+        self.eval()
+        drawings = data.ink[:, :IMPRINTED].float() / 255  # (classes, IMPRINTED, size, size)
+        rows = []
+        for turn in range(self.turns):
+            turned = drawings.rot90(turn, (2, 3))
+            for part in turned.split(64):
+                x = self.encoder(part.flatten(0, 1).unsqueeze(1))
+                rows.append(x.view(*part.shape[:2], -1).mean(1))
+        self.rows.copy_(torch.cat(rows))
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
         """Cross-entropy of independent images."""

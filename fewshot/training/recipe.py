@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 
-from fewshot.encoders.augment import Augmentation
+from fewshot.encoders.augment import STRONG, Augmentation
 
 HELD_OUT_ALPHABETS = 3
 
@@ -64,10 +64,31 @@ class Recipe:
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
 
 
-# The siamese and triplet runs start from the prototype run's weights (--init), so they need
-# fewer steps at a lower rate.
+# From random weights.
 RECIPES = {
     "prototype": Recipe("prototype", steps=8000, margin=0.1),
-    "siamese": Recipe("siamese", steps=1500, learning_rate=5e-4),
-    "triplet": Recipe("triplet", steps=1500, learning_rate=5e-4, margin=0.3),
+    "siamese": Recipe("siamese", steps=8000),
+    "triplet": Recipe("triplet", steps=8000, margin=0.3),
+}
+# From a prototype run's weights (--init): few steps, at a lower rate, on bolder views.
+WARM_RECIPES = {
+    "prototype": Recipe(
+        "prototype",
+        steps=1000,
+        learning_rate=1e-3,
+        margin=0.15,
+        augmentation=STRONG,
+        validate_every=100,
+    ),
+    "siamese": Recipe(
+        "siamese", steps=500, learning_rate=5e-4, augmentation=STRONG, validate_every=100
+    ),
+    "triplet": Recipe(
+        "triplet",
+        steps=500,
+        learning_rate=5e-4,
+        margin=0.3,
+        augmentation=STRONG,
+        validate_every=100,
+    ),
 }
