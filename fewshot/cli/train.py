@@ -43,16 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=positive, help="peak")
     parser.add_argument("--optimizer", choices=("adamw", "sgd"))
     parser.add_argument("--init", type=Path, metavar="FILE", help="checkpoint to start from")
+    parser.add_argument(
+        "--episodic", action="store_true", help="prototype with --init: train on episodes"
+    )
     parser.add_argument("--resume", action="store_true", help="go on where --output was left")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, showing progress; Ctrl-C saves and stops."""
     from fewshot.training.drawings import train_checkpoint
-    from fewshot.training.recipe import RECIPES, WARM_RECIPES
 
-    recipes = RECIPES if arguments.init is None else WARM_RECIPES
-    recipe = recipes[arguments.method].with_changes(
+    recipe = _recipe(arguments).with_changes(
         steps=arguments.steps,
         seed=arguments.seed,
         batch=arguments.batch,
@@ -81,6 +82,16 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{arguments.output}: best at step {ended.best_step}, validation accuracy {figures}")
     if stop:
         print("Stopped; go on with --resume.")
+
+
+def _recipe(arguments: argparse.Namespace):
+    from fewshot.training.recipe import EPISODIC_RECIPE, RECIPES, WARM_RECIPES
+
+    if not arguments.episodic:
+        return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
+    if arguments.method != "prototype" or not arguments.init:
+        raise InputError("--episodic goes with the method prototype and --init.")
+    return EPISODIC_RECIPE
 
 
 def _ask_to_stop(stop: list[bool]) -> None:

@@ -93,7 +93,9 @@ class PrototypeObjective(Objective):
 
     Its rows are learned prototypes. Gidaris, Komodakis: Dynamic few-shot visual learning without
     forgetting, CVPR 2018, https://arxiv.org/abs/1804.09458; the margin on the true class's
-    cosine is CosFace's (Wang et al., CVPR 2018, https://arxiv.org/abs/1801.09414).
+    cosine is CosFace's (Wang et al., CVPR 2018, https://arxiv.org/abs/1801.09414). Episodes
+    after it are those of Snell et al. (NeurIPS 2017, https://arxiv.org/abs/1703.05175), with
+    cosines.
     """
 
     def build(self, n_classes: int) -> None:
@@ -117,12 +119,30 @@ class PrototypeObjective(Objective):
         self.rows.copy_(torch.cat(rows))
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
-        """Cross-entropy of independent images."""
+        """Cross-entropy over the base characters, or over a batch's classes."""
+        return (
+            self._episode_loss(data, generator)
+            if self.recipe.episodic
+            else self._base_loss(data, generator)
+        )
+
+    def _base_loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
         recipe = self.recipe
         labels, numbers = draw_images(len(self.rows), data.n_images, recipe.batch, generator)
         x = self.encoder(data.views(labels, numbers, recipe, generator))
-        cosines = x @ F.normalize(self.rows, dim=1).T
-        margins = recipe.margin * F.one_hot(labels, len(self.rows))
+        return self._margin_loss(x @ F.normalize(self.rows, dim=1).T, labels)
+
+    def _episode_loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
+        """One 1-shot episode: an image of each class is its support, the others are queries."""
+        x, _ = self._related_batch(data, generator)
+        x = x.view(-1, self.recipe.images_per_class, x.shape[1])  # (ways, images, d)
+        queries = x[:, 1:].flatten(0, 1)
+        labels = torch.arange(len(x), device=x.device).repeat_interleave(x.shape[1] - 1)
+        return self._margin_loss(queries @ x[:, 0].T, labels)
+
+    def _margin_loss(self, cosines: Tensor, labels: Tensor) -> Tensor:
+        recipe = self.recipe
+        margins = recipe.margin * F.one_hot(labels, cosines.shape[1])
         logits = recipe.scale * (cosines - margins)
         return F.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
 

@@ -29,6 +29,8 @@ class Recipe:
         margin: of the triplet loss; of the cosine softmax, subtracted from the true class.
         scale: factor on the cosines of the softmax.
         smoothing: label smoothing of the softmax.
+        episodic: prototype alone: instead of all base characters, tell apart the classes of a
+            batch from one image each, as they will be in use.
         augmentation: ranges of the random affine views.
         validation_alphabets: alphabets of the background set kept for choosing.
         validate_every: steps between validations.
@@ -50,6 +52,7 @@ class Recipe:
     margin: float = 0.0
     scale: float = 20.0
     smoothing: float = 0.0
+    episodic: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
     validation_alphabets: int = HELD_OUT_ALPHABETS
     validate_every: int = 250
@@ -81,7 +84,7 @@ WARM_RECIPES = {
         validate_every=100,
     ),
     "siamese": Recipe(
-        "siamese", steps=500, learning_rate=5e-4, augmentation=STRONG, validate_every=100
+        "siamese", steps=400, learning_rate=5e-4, augmentation=STRONG, validate_every=50
     ),
     "triplet": Recipe(
         "triplet",
@@ -92,3 +95,14 @@ WARM_RECIPES = {
         validate_every=100,
     ),
 }
+# The prototype run's last part (--episodic), from the same weights as the other two.
+EPISODIC_RECIPE = Recipe(
+    "prototype",
+    steps=400,
+    learning_rate=5e-4,
+    related=0.8,
+    margin=0.2,
+    augmentation=STRONG,
+    validate_every=50,
+    episodic=True,
+)

@@ -1,0 +1,78 @@
+"""The public endpoint: the same engine and the same JSON as on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from fewshot import images
+from fewshot.class_folders import read_class_folders
+from fewshot.presets import get_preset
+from fewshot.report import as_json
+from fewshot.types import InputError
+from fewshot.ui import inputs
+from fewshot.ui.engine import compare_at_once
+from fewshot.ui.errors import told
+
+
+def build_api() -> None:
+    """Add ``/classify`` to the page being built."""
+    gr.api(
+        classify,
+        api_name="classify",
+        api_description="Classify pictures from a zip of labelled ones, by every method.",
+        concurrency_id="engine",
+        concurrency_limit=2,
+    )
+
+
+@told
+def classify(support: gr.FileData, queries: list[gr.FileData], preset: str = "drawings") -> dict:
+    """Classify pictures by every method.
+
+    Gradio checks no types here, so what arrives may be anything.
+
+    Args:
+        support: an uploaded zip with one folder of pictures per class.
+        queries: uploaded pictures.
+        preset: "drawings" or "photos".
+
+    Returns:
+        ``fewshot.report.as_json``: the classes, each query's predictions, and which method was
+        unavailable and why.
+    """
+    if not isinstance(preset, str):
+        raise InputError("The preset is a word: give “drawings” or “photos”.")
+    get_preset(preset)
+    if not isinstance(queries, list):
+        raise InputError("The queries are a list of files: put even a single one into a list.")
+    if not queries:
+        raise InputError("There are no queries: give at least one picture to classify.")
+    inputs.check_query_count(len(queries))
+    archive = _uploaded(support, "support")
+    if archive.is_dir():
+        raise InputError("The support is a folder: give a zip of it.")
+    # Before the zip, which may be large, so that what is wrong is told at once.
+    pictures = [images.decode(_uploaded(query, "queries"), _name(query)) for query in queries]
+    support_set = images.support_set(read_class_folders(archive).classes)
+    return as_json(compare_at_once(support_set, pictures, preset))
+
+
+def _uploaded(file: Any, argument: str) -> Path:
+    """The path of an uploaded file, which lies in the upload folder or is refused."""
+    path = file.get("path") if isinstance(file, dict) else None
+    if not isinstance(path, str) or not path:
+        raise InputError(f"“{argument}” takes uploaded files: with gradio_client, handle_file(…).")
+    found, uploads = Path(path).resolve(), Path(get_upload_folder()).resolve()
+    if not found.is_relative_to(uploads):
+        raise InputError(f"“{argument}” names a file that was not uploaded: upload it first.")
+    return found
+
+
+def _name(file: dict[str, Any]) -> str:
+    """What its owner calls a file."""
+    name = file.get("orig_name")
+    return Path(name if isinstance(name, str) and name else file["path"]).name

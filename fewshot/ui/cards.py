@@ -1,0 +1,175 @@
+"""Results as HTML: one card per method for a query, and a table of many queries."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fewshot.types import MethodResult, Neighbour
+from fewshot.ui.engine import TITLES
+from fewshot.ui.markup import escaped, image, notice
+from fewshot.ui.results import Results, n_right, odd_ones, percent, verdict
+
+TOP = 5
+
+# What a method goes by, in one line under its answer.
+_LINES = {
+    "siamese": "Asks of each pair: are these two the same class?",
+    "triplet": "Measures the distance to each of your pictures.",
+    "clip": "Read only the class names, never your pictures.",
+}
+_EVIDENCE = {
+    "siamese": "Nearest pictures: similarity, and “same class” probability",
+    "triplet": "Nearest pictures: similarity, and squared distance",
+    "finetune": "Nearest pictures: similarity",
+    "clip": "Nearest pictures to CLIP’s eye, which its answer ignores",
+}
+
+
+def cards_html(results: Results, query: int) -> str:
+    """A query's picture, what the methods make of it, and their cards."""
+    cards = "".join(_card(results, query, name) for name in TITLES)
+    note = notice(escaped(results.note)) if results.note else ""
+    return f'<section class="answer">{_question(results, query)}{note}<div class="cards">{cards}</div></section>'  # noqa: E501
+
+
+def table_html(results: Results) -> str:
+    """Queries × methods, or nothing for a single query; a row is chosen by its button."""
+    n_queries = len(results.queries)
+    if n_queries < 2:
+        return ""
+    heads = "".join(f'<th scope="col">{title}</th>' for title in TITLES.values())
+    rows = "".join(_row(results, query) for query in range(n_queries))
+    return (
+        '<div class="table-frame"><table class="queries"><thead><tr>'
+        f'<th scope="col">{n_queries:,} pictures</th>{heads}</tr>{_tally(results)}</thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+        '<p class="hint">Choose a row to see its cards; ≠ marks those on which they disagree.</p>'
+    )
+
+
+def _question(results: Results, query: int) -> str:
+    comparison, answer = results.comparison, results.answers[query]
+    agree = comparison.agree(query)
+    truth = "" if answer is None else f" <span>In truth: <b>{escaped(answer)}</b>.</span>"
+    return (
+        f'<div class="question {"agree" if agree else "disagree"}">'
+        f"{image(results.queries[query], 'The picture to classify')}"
+        f"<div><small>{escaped(comparison.queries[query])}</small>"
+        f'<p class="verdict"><i aria-hidden="true">{"=" if agree else "≠"}</i> '
+        f"{escaped(verdict(comparison, query))}{truth}</p></div></div>"
+    )
+
+
+def _card(results: Results, query: int, name: str) -> str:
+    head = f"<h3>{TITLES[name]}</h3>"
+    result = results.comparison.results.get(name)
+    if result is None:
+        why = results.comparison.unavailable.get(name, "It was not asked.")
+        return (
+            f'<article class="card {name} absent" data-method="{name}"><header>{head}'
+            f'<span class="mark">not available</span></header><p class="why">{escaped(why)}</p>'
+            "</article>"
+        )
+    label = result.prediction.labels[query]
+    odd = name in odd_ones(results.comparison, query)
+    differs = '<span class="mark odd">≠ disagrees</span>' if odd else ""
+    line = _baseline(results, query) if name == "finetune" else _LINES[name]
+    return (
+        f'<article class="card {name}" data-method="{name}"><header>{head}'
+        f'<span class="time">{_milliseconds(result.milliseconds[query])}</span></header>'
+        f'<p class="label"><b>{escaped(label)}</b>{_right(results, query, label)}{differs}</p>'
+        f'<p class="line">{line}</p>{_bars(result, query)}'
+        f"<h4>{_EVIDENCE[name]}</h4>{_evidence(results, result, query, name)}</article>"
+    )
+
+
+def _right(results: Results, query: int, label: str) -> str:
+    answer = results.answers[query]
+    if answer is None:
+        return ""
+    right = label == answer
+    return f'<span class="mark {"right" if right else "wrong"}">{"✓ right" if right else "✗ wrong"}</span>'  # noqa: E501
+
+
+def _milliseconds(elapsed: float) -> str:
+    return f"{elapsed:.1f} ms" if elapsed < 100 else f"{elapsed:,.0f} ms"
+
+
+def _baseline(results: Results, query: int) -> str:
+    if results.baseline is None:
+        return "Prototypes, tuned to your pictures."
+    prediction = results.baseline.prediction
+    label, top = prediction.labels[query], prediction.probabilities[query].max()
+    return f"Before fine-tuning: <b>{escaped(label)}</b> {percent(float(top))}"
+
+
+def _bars(result: MethodResult, query: int) -> str:
+    row = result.prediction.probabilities[query]
+    items = "".join(
+        f"<li><span>{escaped(result.prediction.classes[i])}</span>"
+        f'<span class="track"><i style="width:{100 * row[i]:.1f}%"></i></span>'
+        f'<span class="share" title="{row[i]:.4f}">{percent(float(row[i]))}</span></li>'
+        for i in np.argsort(-row, kind="stable")[:TOP]
+    )
+    return f'<ol class="bars">{items}</ol>'
+
+
+def _evidence(results: Results, result: MethodResult, query: int, name: str) -> str:
+    figures = []
+    for neighbour in result.neighbours[query]:
+        own = _own_measure(result, query, neighbour, name)
+        told = f"{neighbour.file}: similarity {neighbour.similarity:.2f}{own and ', ' + own}"
+        figures.append(
+            f'<figure title="{escaped(told)}">'
+            f"{image(results.supports[neighbour.position], f'A picture of {neighbour.label}')}"
+            f"<figcaption><b>{escaped(neighbour.label)}</b><span>{neighbour.similarity:.2f}</span>"
+            f"{own and f'<span>{own}</span>'}</figcaption></figure>"
+        )
+    return f'<div class="evidence">{"".join(figures)}</div>'
+
+
+def _own_measure(result: MethodResult, query: int, neighbour: Neighbour, name: str) -> str:
+    """What the method itself says of a support picture, where that is more than similarity."""
+    if result.prediction.evidence is None:
+        return ""
+    value = float(result.prediction.evidence[query, neighbour.position])
+    return {"siamese": f"same: {value:.2f}", "triplet": f"d²: {-value:.2f}"}.get(name, "")
+
+
+def _tally(results: Results) -> str:
+    """A row that says how many each method got right, where the answers are known."""
+    if not any(answer is not None for answer in results.answers):
+        return ""
+    cells = []
+    for name in TITLES:
+        if name in results.comparison.results:
+            right, known = n_right(results, name)
+            cells.append(f"<td>{right} of {known} right</td>")
+        else:
+            cells.append("<td>—</td>")
+    return f'<tr class="tally"><th scope="row">Score</th>{"".join(cells)}</tr>'
+
+
+def _row(results: Results, query: int) -> str:
+    comparison = results.comparison
+    odd = "" if comparison.agree(query) else '<i class="odd" title="They disagree">≠</i>'
+    cells = "".join(_cell(results, query, name) for name in TITLES)
+    # The first row's cards are shown to begin with; after that the browser moves the mark.
+    chosen = ' class="chosen"' if query == 0 else ""
+    return (
+        f'<tr data-query="{query}"{chosen}><th scope="row"><button type="button">'
+        f"{image(results.queries[query], '')}<span>{escaped(comparison.queries[query])}</span>"
+        f"{odd}</button></th>{cells}</tr>"
+    )
+
+
+def _cell(results: Results, query: int, name: str) -> str:
+    result = results.comparison.results.get(name)
+    if result is None:
+        return '<td class="absent">—</td>'
+    label = result.prediction.labels[query]
+    answer = results.answers[query]
+    kind = "" if answer is None else "right" if label == answer else "wrong"
+    sign = {"": "", "right": '<i class="right">✓</i>', "wrong": '<i class="wrong">✗</i>'}[kind]
+    top = float(result.prediction.probabilities[query].max())
+    return f"<td><b>{escaped(label)}</b> <span>{percent(top)}</span>{sign}</td>"

@@ -1,0 +1,216 @@
+"""The classes of the support set: ten slots, or a compact list when a zip holds more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fewshot import images
+from fewshot.class_folders import ClassFolders
+from fewshot.types import InputError, SupportSet
+from fewshot.ui import files, inputs
+from fewshot.ui.errors import shown
+from fewshot.ui.markup import block, class_list, notice, several
+from fewshot.ui.pad import drawing_pad
+from fewshot.ui.pictures import picture_gallery
+
+MAX_SLOTS = 10
+FIRST_SLOTS = 2
+# More than this are shown as a list even in a few classes: a slot shows each of its pictures.
+MAX_SLOT_PICTURES = 200
+
+# What a slot holds: a name, and a gallery's value or paths.
+Slot = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class ClassesPanel:
+    """The panel's components.
+
+    Attributes:
+        names: a textbox for each slot.
+        galleries: a gallery for each slot.
+        columns: what a slot lies in.
+        count: how many slots are shown. A hidden field, not a State: it lives as long as the
+            slots, in the browser.
+        add: the button for one more slot.
+        slots: what all slots lie in.
+        imported: path of a zip that is shown as a list, or "".
+        listing: what the list lies in.
+        compact: the list itself.
+        note: what an import left out.
+    """
+
+    names: list[gr.Textbox]
+    galleries: list[gr.Gallery]
+    columns: list[gr.Column]
+    count: gr.Number
+    add: gr.Button
+    slots: gr.Column
+    imported: gr.State
+    listing: gr.Column
+    compact: gr.HTML
+    note: gr.HTML
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What :func:`support_of` takes, in its order."""
+        return [self.imported, self.count, *self.names, *self.galleries]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What :func:`filled` and :func:`listed` return updates for, in their order."""
+        kind = [self.imported, self.listing, self.compact, self.slots, self.note, self.add]
+        return [*kind, self.count, *self.columns, *self.names, *self.galleries]
+
+
+def build_classes_panel() -> ClassesPanel:
+    """Lay out the panel and wire what concerns it alone."""
+    with gr.Column(elem_id="class-slots") as slots, gr.Row(elem_classes="slots"):
+        parts = [_slot(i) for i in range(MAX_SLOTS)]
+    with gr.Column(visible=False, elem_id="class-list") as listing:
+        compact = block()
+        drop_list = gr.Button("Remove the imported classes", size="sm", elem_id="drop-list")
+    with gr.Row(elem_classes="tools"):
+        add = gr.Button("Add a class", size="sm", elem_id="add-class", min_width=120)
+        upload = gr.UploadButton(
+            "Import a zip", file_types=[".zip"], size="sm", elem_id="import-zip", min_width=120
+        )
+    block(
+        "In a zip: one folder of pictures per class, up to 100. It replaces the classes above.",
+        elem_classes="hint",
+    )
+    note = block(elem_id="import-note")
+    columns, names, galleries, removes = (list(column) for column in zip(*parts, strict=True))
+    panel = ClassesPanel(
+        names=names,
+        galleries=galleries,
+        columns=columns,
+        count=gr.Number(FIRST_SLOTS, visible=False, precision=0),
+        add=add,
+        slots=slots,
+        imported=gr.State("", time_to_live=86_400),
+        listing=listing,
+        compact=compact,
+        note=note,
+    )
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    add.click(one_more, panel.count, [panel.count, *columns], **quiet)
+    for i, button in enumerate(removes):
+        button.click(partial(removed, i), panel.inputs[1:], panel.outputs, **quiet)
+    drop_list.click(slots_shown, None, panel.outputs[:6], **quiet)
+    upload.upload(
+        imported, upload, panel.outputs, api_visibility="private", concurrency_id="zip",
+        concurrency_limit=2, show_progress_on=upload,
+    )  # fmt: skip
+    return panel
+
+
+def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.Button]:
+    visible = i < FIRST_SLOTS
+    with gr.Column(
+        elem_classes="slot", elem_id=f"class-{i + 1}", visible=visible, min_width=200
+    ) as slot:
+        with gr.Row(elem_classes="slot-head"):
+            name = gr.Textbox(
+                label=f"Name of class {i + 1}",
+                placeholder=f"Name of class {i + 1}",
+                show_label=False,
+                container=False,
+                max_length=images.MAX_CLASS_NAME,
+                min_width=80,
+                scale=4,
+            )
+            remove = gr.Button("Remove", size="sm", min_width=64, scale=0, elem_classes="remove")
+        gallery = picture_gallery(f"Pictures of class {i + 1}", elem_id=f"pictures-{i + 1}")
+        drawing_pad(f"class {i + 1}", f"pad-{i + 1}", gallery)
+    return slot, name, gallery, remove
+
+
+@shown
+def one_more(count: float) -> list[Any]:
+    """Show the next slot: updates for the count and the columns."""
+    if count >= MAX_SLOTS:
+        raise InputError(f"{MAX_SLOTS} classes fit here: import a zip for up to 100.")
+    count = int(count) + 1
+    columns = [gr.update(visible=i < count) for i in range(MAX_SLOTS)]
+    return [count, *columns]
+
+
+@shown
+def removed(index: int, count: float, *values: Any) -> list[Any]:
+    """Take one class out; those behind it move up. Updates for the panel's outputs."""
+    return filled(without(index, slots_of(count, values)))
+
+
+def slots_of(count: float, values: Sequence[Any]) -> list[Slot]:
+    """The shown slots among the values of all names and all galleries."""
+    names, galleries = values[:MAX_SLOTS], values[MAX_SLOTS:]
+    return [(names[i] or "", galleries[i] or []) for i in range(int(count))]
+
+
+def without(index: int, slots: Sequence[Slot]) -> list[Slot]:
+    """The slots but one; two stay, if only as empty ones."""
+    kept = [slot for i, slot in enumerate(slots) if i != index]
+    return kept + [("", [])] * (FIRST_SLOTS - len(kept))
+
+
+def filled(slots: Sequence[Slot], note: str = "") -> list[Any]:
+    """Updates for the panel's outputs that show these classes in slots, at most MAX_SLOTS."""
+    count = max(len(slots), FIRST_SLOTS)
+    every = [*slots, *[("", [])] * (MAX_SLOTS - len(slots))]
+    return [
+        *slots_shown(note),
+        count,
+        *(gr.update(visible=i < count) for i in range(MAX_SLOTS)),
+        *(name for name, _ in every),
+        *(list(pictures) for _, pictures in every),
+    ]
+
+
+def listed(path: str, found: ClassFolders, note: str = "") -> list[Any]:
+    """Updates for the panel's outputs that show an imported zip as a list; slots keep theirs."""
+    hidden, visible = gr.update(visible=False), gr.update(visible=True)
+    compact = class_list(Path(path).name, found.classes)
+    return [path, visible, compact, hidden, note, hidden, *[gr.skip()] * (1 + 3 * MAX_SLOTS)]
+
+
+def slots_shown(note: str = "") -> list[Any]:
+    """Updates for the panel's first six outputs that show the slots, whatever they hold."""
+    hidden, visible = gr.update(visible=False), gr.update(visible=True)
+    return ["", hidden, "", visible, note, visible]
+
+
+@shown
+def imported(path: str) -> list[Any]:
+    """Updates for the panel's outputs that show an uploaded zip; what it lacks is warned of."""
+    found = inputs.read_zip(path)
+    note = ""
+    if found.skipped:
+        gr.Warning(several(found.skipped), duration=20)
+        note = notice(f"Left out: {several(found.skipped)}")
+    n_pictures = sum(len(pictures) for _, pictures in found.classes)
+    if len(found.classes) > MAX_SLOTS or n_pictures > MAX_SLOT_PICTURES:
+        return listed(path, found, note)
+    return filled([(n, [files.kept_picture(p) for p in ps]) for n, ps in found.classes], note)
+
+
+def support_of(values: Sequence[Any]) -> SupportSet:
+    """The support set that the panel shows.
+
+    Args:
+        values: of the panel's inputs, in their order.
+
+    Raises:
+        InputError: it is not one yet; says what is missing.
+    """
+    path, count, *slots = values
+    if path:
+        return images.support_set(inputs.read_zip(path).classes)
+    names, galleries = zip(*slots_of(count, slots), strict=True)
+    return inputs.support_of_slots(names, galleries)

@@ -1,0 +1,181 @@
+"""The Classify tab: inputs on the left, results on the right, and what happens between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from fewshot.examples import EXAMPLE_TASKS, example_task
+from fewshot.presets import PRESETS, get_preset
+from fewshot.types import Comparison
+from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
+from fewshot.ui.engine import Step, compare_in_steps
+from fewshot.ui.errors import sentence, shown
+from fewshot.ui.markup import block, escaped, notice
+from fewshot.ui.pad import drawing_pad
+from fewshot.ui.pictures import picture_gallery
+from fewshot.ui.results import results_of
+from fewshot.ui.settings_panel import (
+    N_SETTINGS,
+    build_settings_panel,
+    choices_of,
+    fill_models,
+)
+
+# On a phone the results lie below the inputs: go there once they are.
+_GO_TO_RESULTS = """() => {
+  if (innerWidth < 800) document.querySelector("#results").scrollIntoView({behavior: "smooth"});
+}"""
+_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def build_classify_tab(page: gr.Blocks) -> None:
+    """Lay out the tab and wire it.
+
+    Args:
+        page: whose loading fills in what depends on the machine.
+    """
+    with gr.Column(elem_id="examples"):
+        block("Try an example", elem_classes="overline")
+        with gr.Row(elem_classes="examples"):
+            examples = {
+                key: gr.Button(recipe.title, elem_id=f"example-{key}", min_width=150)
+                for key, recipe in EXAMPLE_TASKS.items()
+            }
+    with gr.Row(elem_id="halves"):
+        with gr.Column(scale=5, min_width=340, elem_id="given"):
+            block("<h2><i>1</i> Show</h2>", elem_classes="step")
+            preset = gr.Radio(
+                [(p.title, p.name) for p in PRESETS.values()], value="drawings", elem_id="preset",
+                label="Kind of pictures",
+            )  # fmt: skip
+            preset_note = block(elem_id="preset-note")
+            classes = classes_panel.build_classes_panel()
+            block("<h2><i>2</i> Ask</h2>", elem_classes="step")
+            queries = picture_gallery("Pictures to classify", elem_id="queries", height=170)
+            drawing_pad("the picture to classify", "pad-query", queries)
+            settings = build_settings_panel()
+            with gr.Column(elem_id="actions"):
+                progress = block(elem_id="progress")
+                with gr.Row():
+                    classify = gr.Button("Classify", variant="primary", scale=3, min_width=120,
+                                         elem_id="classify")  # fmt: skip
+                    stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, visible=False,
+                                     elem_id="stop")  # fmt: skip
+                    clear = gr.Button("Clear all", scale=1, min_width=90, elem_id="clear-all")
+        with gr.Column(scale=7, min_width=340, elem_id="results"):
+            block("<h2><i>3</i> Compare</h2>", elem_classes="step")
+            results = results_panel.build_results_panel()
+    known = gr.State({}, time_to_live=86_400)
+    about = gr.State("", time_to_live=86_400)
+
+    buttons = [classify, stop, progress]
+    run = {
+        "fn": run_engine,
+        "inputs": [preset, queries, known, about, *settings.inputs, *classes.inputs],
+        "outputs": [*buttons, *results.outputs],
+        "concurrency_id": "engine",
+        "concurrency_limit": 2,
+        **_QUIET,
+    }
+    filled = [*classes.outputs, queries, preset, known, about]
+    runs = [classify.click(**run)]
+    for key, button in examples.items():
+        loaded = button.click(partial(load_example, key), None, filled, **_QUIET)
+        runs.append(loaded.success(**run))
+    for each in runs:
+        each.success(None, js=_GO_TO_RESULTS, api_visibility="private")
+    stop.click(stopped, None, [*buttons, results.message], cancels=runs, **_QUIET)
+    clear.click(cleared, None, [*filled, *results.outputs], **_QUIET)
+    preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
+    settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
+    page.load(fill_models, None, [settings.model, settings.status, settings.download], **_QUIET)
+
+
+def _idle() -> list[Any]:
+    """Updates for the buttons and the progress bar: ready."""
+    return [gr.update(interactive=True), gr.update(visible=False), ""]
+
+
+def _busy(step: Step) -> list[Any]:
+    """Updates for the buttons and the progress bar: at work, and at what."""
+    bar = f'<progress value="{step.share:.2f}"></progress>'
+    what = f'<label class="progress">{escaped(step.what)} {bar}</label>'
+    return [gr.update(interactive=False), gr.update(visible=True), what]
+
+
+@shown
+def run_engine(
+    preset: str, gallery: inputs.Gallery, known: dict[str, str], about: str, *values: Any
+) -> Iterator[list[Any]]:
+    """Classify what the inputs hold: updates for the buttons and the results, step by step.
+
+    Args:
+        preset: a name in PRESETS.
+        gallery: the queries.
+        known: picture digest -> true class.
+        about: HTML to show above the results.
+        values: of the settings and of the classes panel.
+    """
+    same = [gr.skip()] * 6
+    try:
+        yield [*_busy(Step(0.0, "Reading the pictures")), *same]
+        choices = choices_of(values[:N_SETTINGS])
+        support = classes_panel.support_of(values[N_SETTINGS:])
+        queries = inputs.queries_of_gallery(gallery)
+        for step in compare_in_steps(support, queries, preset, choices):
+            if isinstance(step, Comparison):
+                note = get_preset(preset).note
+                results = results_of(step, support, queries, known or {}, note)
+                # What an example shows is no news once its queries are gone.
+                message = about if any(results.answers) else ""
+                yield [*_idle(), *results_panel.results_shown(results, step, message)]
+            else:
+                yield [*_busy(step), *same]
+    except Exception as error:
+        # First the buttons, and the sentence where it stays; then the toast, which goes.
+        why = escaped(sentence(error))
+        yield [*_idle(), *results_panel.problem_shown(why)]
+        raise gr.Error(why, print_exception=False) from error
+
+
+def stopped() -> list[Any]:
+    """Updates for the buttons and the message after a Stop."""
+    return [*_idle(), notice("Stopped. Everything you gave is still here.")]
+
+
+@shown
+def load_example(key: str) -> list[Any]:
+    """Put an example task into the inputs: updates for the classes, queries, preset and State."""
+    task = example_task(key)
+    by_class: dict[str, list[str]] = {name: [] for name in task.support.classes}
+    for picture, label in zip(task.support.pictures, task.support.labels, strict=True):
+        by_class[task.support.classes[label]].append(files.kept_picture(picture))
+    known = {q.digest: a for q, a in zip(task.queries, task.answers, strict=True)}
+    about = f"<b>{escaped(task.title)}.</b> {escaped(task.description)}"
+    return [
+        *classes_panel.filled(list(by_class.items())),
+        [files.kept_picture(query) for query in task.queries],
+        task.preset,
+        known,
+        notice(about),
+    ]
+
+
+def cleared() -> list[Any]:
+    """Updates for all inputs and results: as at the start, but for preset and settings."""
+    return [*classes_panel.filled([]), [], gr.skip(), {}, "", *results_panel.nothing_shown()]
+
+
+@shown
+def preset_warning(preset: str, model: str | None) -> str:
+    """HTML that says before a run what would stop it."""
+    if preset != "photos":
+        return ""
+    found = clip_files.whereabouts(model)
+    if found.here:
+        return ""
+    return notice(f"Photos are looked at through CLIP. {escaped(found.sentence)}", "problem")

@@ -1,0 +1,101 @@
+"""Where CLIP's files are, told to the page; the engine is imported by the first call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fewshot.types import InputError
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where a model is.
+
+    Attributes:
+        here: its files are on this machine.
+        sentence: says so, or what to do.
+        downloadable: the page may offer to fetch it.
+    """
+
+    here: bool
+    sentence: str
+    downloadable: bool
+
+
+def choices() -> tuple[list[tuple[str, str]], str]:
+    """(label, value) of each model that can be chosen, and the default's value."""
+    from fewshot.encoders.clip_models import CLIP_MODELS, clip_name
+
+    default = clip_name(None)
+    listed = [(f"{m.name} ({m.megabytes:,} MB, {m.licence})", m.name) for m in CLIP_MODELS.values()]
+    if default not in CLIP_MODELS:  # given by whoever started the page
+        listed.insert(0, (Path(default).name, default))
+    return listed, default
+
+
+def size(model: str | None) -> str:
+    """The size of a listed model's download, "605 MB", or nothing."""
+    from fewshot.encoders.clip_models import CLIP_MODELS, clip_name
+
+    listed = CLIP_MODELS.get(clip_name(model))
+    return f"{listed.megabytes:,} MB" if listed else ""
+
+
+def whereabouts(model: str | None) -> Whereabouts:
+    """Look for a model on this machine."""
+    from fewshot.encoders.clip_models import CLIP_MODELS, clip_name, find_clip
+
+    name = clip_name(model)
+    try:
+        found = find_clip(name)
+    except InputError as error:
+        return Whereabouts(False, str(error), name in CLIP_MODELS)
+    shown_name = name if name in CLIP_MODELS else Path(name).name
+    sentence = f"{shown_name} is on this machine (licence: {found.licence})."
+    return Whereabouts(True, sentence, False)
+
+
+def download(model: str | None) -> Iterator[float]:
+    """Download a listed model, yielding the share that has arrived.
+
+    Raises:
+        InputError: the hub cannot be reached within 3 s, or the model is not of the list: a
+            visitor fills no disk with models of their choice.
+    """
+    from fewshot.encoders.clip_models import CLIP_MODELS, clip_name, download_clip
+
+    name = clip_name(model)
+    if name not in CLIP_MODELS:
+        raise InputError(f"Only {', '.join(CLIP_MODELS)} can be downloaded here.")
+    outcome: list[Exception | None] = []
+
+    def fetch() -> None:
+        try:
+            download_clip(name)
+            outcome.append(None)
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=fetch, name="download", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        yield min(_megabytes(CLIP_MODELS[name].repository) / CLIP_MODELS[name].megabytes, 1.0)
+        thread.join(POLL_SECONDS)
+    if isinstance(error := outcome[0], Exception):
+        raise error
+
+
+def _megabytes(repository: str) -> float:
+    """What of a repository lies in the hub's cache, files still arriving included."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE, f"models--{repository.replace('/', '--')}", "blobs")
+    try:
+        return sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+    except OSError:  # not there yet, or a file that is just being renamed
+        return 0.0

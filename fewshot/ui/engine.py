@@ -1,0 +1,144 @@
+"""The engine as the page runs it: imported late, method by method, on a GPU where one is lent."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from fewshot.examples import EXAMPLE_TASKS, example_task
+from fewshot.presets import get_preset
+from fewshot.prompts import templates
+from fewshot.types import Comparison, InputError, MethodResult, Picture, SupportSet
+
+log = logging.getLogger("fewshot.ui")
+
+# The cards, in this order. The registry that knows the titles too takes seconds to import.
+TITLES = {
+    "siamese": "Siamese",
+    "triplet": "Triplet",
+    "finetune": "Fine-tuned prototype",
+    "clip": "CLIP zero-shot",
+}
+# Not a card of its own: what the fine-tuned classifier was before its first step.
+BASELINE = "prototype"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the Settings say; as :class:`fewshot.methods.Settings`, but None where left alone.
+
+    Attributes:
+        steps: of fine-tuning.
+        temperature: or None for each encoder's own.
+        entropy_weight: of fine-tuning.
+        templates: prompts for CLIP, or None for the preset's.
+        seed: of what is random.
+        model: which CLIP model, or None for the default.
+    """
+
+    steps: int = 50
+    temperature: float | None = None
+    entropy_weight: float = 0.1
+    templates: tuple[str, ...] | None = None
+    seed: int = 0
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress: the share done, 0 to 1, and what comes next."""
+
+    share: float
+    what: str
+
+
+def compare_in_steps(
+    support: SupportSet, queries: Sequence[Picture], preset: str, choices: Choices
+) -> Iterator[Step | Comparison]:
+    """What :func:`fewshot.compare.compare` does, pausing before each method.
+
+    A visitor's Stop can take hold at each pause, and the progress bar moves.
+
+    Args:
+        support: the labelled pictures.
+        queries: at least one.
+        preset: a name in PRESETS.
+        choices: the Settings.
+
+    Yields:
+        Steps, and at last the comparison, the baseline among its results.
+
+    Raises:
+        InputError: a setting out of range, an unknown preset, or no method can be had.
+    """
+    yield Step(0.0, "Waking the engine")
+    from fewshot.compare import fit
+    from fewshot.encoders.clip_models import CLIP_MODELS, clip_name
+    from fewshot.methods import Settings
+
+    values = asdict(choices)
+    model = values.pop("model")
+    # The choice comes from a browser, and a path would be looked up on this machine.
+    if model not in (None, clip_name(None), *CLIP_MODELS):
+        raise InputError(f"There is no CLIP model “{model}”: choose {', '.join(CLIP_MODELS)}.")
+    values["templates"] = choices.templates or templates(get_preset(preset).templates)
+    settings = Settings(**values)
+    results: dict[str, MethodResult] = {}
+    unavailable: dict[str, str] = {}
+    names = (*TITLES, BASELINE)
+    for number, name in enumerate(names):
+        yield Step(number / len(names), TITLES.get(name, "Prototype"))
+        try:
+            fitted = fit(support, preset, [name], settings, model=model)
+        except InputError as error:
+            unavailable[name] = str(error)
+        else:
+            results |= fitted.classify(queries).results
+    if not results:
+        raise InputError(next(iter(unavailable.values())))
+    yield Comparison(support.classes, tuple(query.name for query in queries), results, unavailable)
+
+
+def compare_at_once(support: SupportSet, queries: Sequence[Picture], preset: str) -> Comparison:
+    """The methods of the four cards with default settings, as the command line runs them."""
+    from fewshot.compare import compare
+
+    return compare(support, queries, preset)
+
+
+if os.environ.get("SPACES_ZERO_GPU"):
+    # There, and only there: ZeroGPU counts the decorated functions as the page starts, and
+    # device imports torch, which the page elsewhere does without until the first click.
+    from fewshot.device import gpu
+
+    compare_in_steps, compare_at_once = gpu()(compare_in_steps), gpu()(compare_at_once)
+
+
+def without_baseline(comparison: Comparison) -> tuple[Comparison, MethodResult | None]:
+    """The comparison of the four cards, and the baseline's answers if there are any."""
+    cards = {name: r for name, r in comparison.results.items() if name != BASELINE}
+    reasons = {name: why for name, why in comparison.unavailable.items() if name != BASELINE}
+    shown = replace(comparison, results=cards, unavailable=reasons)
+    return shown, comparison.results.get(BASELINE)
+
+
+def warm_up() -> None:
+    """Load the engine and the drawings encoders by classifying an example task once."""
+    try:
+        task = example_task(next(iter(EXAMPLE_TASKS)))
+        for _ in compare_in_steps(task.support, task.queries, task.preset, Choices()):
+            pass
+        for key in EXAMPLE_TASKS:
+            example_task(key)  # drawn once per process
+    except Exception as error:  # a visitor's click will say what is wrong
+        log.warning("The engine could not be warmed up: %s", error)
+
+
+def warm_up_in_background() -> threading.Thread:
+    """Start :func:`warm_up` beside whatever else goes on."""
+    thread = threading.Thread(target=warm_up, name="warm-up", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,147 @@
+"""From what the page holds (names, galleries, zips, drawings) to pictures and support sets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from fewshot import images
+from fewshot.class_folders import ClassFolders, read_class_folders
+from fewshot.types import InputError, Picture, SupportSet
+from fewshot.ui import files
+
+MAX_CLASSES = 100  # of an imported zip
+MAX_QUERIES = 500  # in one go: their table is sent to the browser whole
+
+# A gallery's value: (path, caption) for each picture, or None when it is empty.
+Gallery = Sequence[tuple[str, str | None]] | None
+_DATA_URL = "data:image/png;base64,"
+
+
+def support_of_slots(names: Sequence[str | None], galleries: Sequence[Gallery]) -> SupportSet:
+    """The support set in the class slots; a slot with neither name nor picture is left out.
+
+    Args:
+        names: as typed, one for each slot.
+        galleries: each slot's pictures.
+
+    Returns:
+        The support set; a picture is called ``class name/file name``.
+
+    Raises:
+        InputError: pictures without a name, a picture that cannot be read, or whatever
+            :func:`fewshot.images.support_set` refuses.
+    """
+    classes = []
+    for number, (text, gallery) in enumerate(zip(names, galleries, strict=True), start=1):
+        if not (text or "").strip() and not gallery:
+            continue
+        if not (text or "").strip():
+            raise InputError(f"Class {number} has pictures but no name: type one above them.")
+        name = images.class_name(text)
+        pictures = [named(read_file(path), f"{name}/{Path(path).name}") for path in paths(gallery)]
+        classes.append((name, pictures))
+    if not classes:
+        raise InputError(
+            "There are no classes yet: name at least two and add a picture to each, or try an "
+            "example."
+        )
+    return images.support_set(classes)
+
+
+def queries_of_gallery(gallery: Gallery) -> list[Picture]:
+    """The query pictures.
+
+    Raises:
+        InputError: none, too many, or one that cannot be read.
+    """
+    found = paths(gallery)
+    if not found:
+        raise InputError("There is no picture to classify: upload or draw one under “Ask”.")
+    check_query_count(len(found))
+    return [read_file(path) for path in found]
+
+
+def check_query_count(count: int) -> None:
+    """Raise InputError for more queries than one answer should hold."""
+    if count > MAX_QUERIES:
+        raise InputError(
+            f"{count:,} query pictures are too many at once: leave out {count - MAX_QUERIES:,} to "
+            f"come down to {MAX_QUERIES:,}."
+        )
+
+
+def checked(gallery: Gallery) -> tuple[list[str], list[str]]:
+    """Try an upload's pictures.
+
+    Returns:
+        The paths of those that can be read, and one sentence for each that cannot. A TIFF, which
+        browsers do not show, is replaced by a PNG of the same pixels.
+    """
+    kept, refused = [], []
+    for path in paths(gallery):
+        try:
+            picture = read_file(path)
+            unseen = Path(path).suffix.lower() in (".tif", ".tiff")
+            kept.append(files.kept_picture(picture) if unseen else path)
+        except InputError as error:
+            refused.append(str(error))
+    return kept, refused
+
+
+def paths(gallery: Gallery) -> list[str]:
+    """The files of a gallery."""
+    return [path for path, _ in gallery or ()]
+
+
+# Files in Gradio's cache lie in folders named by their content's hash, so a path stands for its
+# content. At most 256 × 0.8 MB.
+@functools.lru_cache(maxsize=256)
+def read_file(path: str) -> Picture:
+    """The picture in a file of Gradio's cache, named as its file."""
+    return images.decode(Path(path), Path(path).name)
+
+
+# A zip is read again when asked for after others: a visitor's state holds its path, not up to
+# 1.5 GB of pixels.
+@functools.lru_cache(maxsize=2)
+def read_zip(path: str) -> ClassFolders:
+    """The classes of an uploaded zip.
+
+    Raises:
+        InputError: as :func:`fewshot.class_folders.read_class_folders`, or too many classes.
+    """
+    found = read_class_folders(Path(path))
+    if len(found.classes) > MAX_CLASSES:
+        raise InputError(
+            f"{images.quoted(Path(path).name)} has {len(found.classes)} classes and at most "
+            f"{MAX_CLASSES} are accepted here: leave some out."
+        )
+    return found
+
+
+def drawing(data_url: str | None, number: int) -> Picture:
+    """What a drawing pad sends.
+
+    Args:
+        data_url: a PNG as a ``data:`` URL.
+        number: for its name, ``drawing-1.png`` and so on.
+
+    Raises:
+        InputError: it is nothing of the kind.
+    """
+    try:
+        if not (data_url or "").startswith(_DATA_URL):
+            raise ValueError("no PNG")
+        data = base64.b64decode(data_url.removeprefix(_DATA_URL), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError("The drawing did not arrive whole: draw it again.") from error
+    return images.decode(data, f"drawing-{number}.png")
+
+
+def named(picture: Picture, name: str) -> Picture:
+    """The same pixels under another name."""
+    return Picture(name, picture.pixels)

@@ -1,0 +1,73 @@
+// Runs once for each pad; `element`, `props`, `trigger` and `watch` are Gradio's.
+const canvas = element.querySelector("canvas");
+const hint = element.querySelector(".pad-hint");
+const buttons = Object.fromEntries(
+  ["add", "undo", "clear"].map((what) => [what, element.querySelector(`[data-do=${what}]`)]),
+);
+const pen = canvas.getContext("2d");
+let strokes = []; // each a list of points, so that the last one can be undone
+let drawing = false;
+let sent = 0; // how many strokes are on their way to the server
+
+function redraw() {
+  pen.fillStyle = "#ffffff";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.strokeStyle = "#15171c";
+  pen.lineWidth = canvas.width / 28;
+  pen.lineCap = pen.lineJoin = "round";
+  for (const [first, ...rest] of strokes) {
+    pen.beginPath();
+    pen.moveTo(...first);
+    for (const point of rest.length ? rest : [first]) pen.lineTo(...point); // a tap is a dot
+    pen.stroke();
+  }
+  hint.hidden = strokes.length > 0;
+  for (const button of Object.values(buttons)) button.disabled = strokes.length === 0;
+}
+
+function at(event) {
+  const box = canvas.getBoundingClientRect();
+  return [
+    ((event.clientX - box.left) * canvas.width) / box.width,
+    ((event.clientY - box.top) * canvas.height) / box.height,
+  ];
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  canvas.setPointerCapture(event.pointerId); // a stroke may leave the pad and come back
+  drawing = true;
+  strokes.push([at(event)]);
+  redraw();
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (!drawing) return;
+  strokes[strokes.length - 1].push(at(event));
+  redraw();
+});
+for (const end of ["pointerup", "pointercancel"]) {
+  canvas.addEventListener(end, () => (drawing = false));
+}
+
+buttons.undo.addEventListener("click", () => {
+  strokes.pop();
+  redraw();
+});
+buttons.clear.addEventListener("click", () => {
+  strokes = [];
+  redraw();
+});
+buttons.add.addEventListener("click", () => {
+  sent = strokes.length;
+  props.value = canvas.toDataURL("image/png");
+  trigger("submit");
+});
+// The server empties the value once the drawing is among the pictures; until then it stays, and
+// what was drawn meanwhile stays after.
+watch("value", () => {
+  if (props.value) return;
+  strokes = strokes.slice(sent);
+  sent = 0;
+  redraw();
+});
+redraw();

@@ -1,0 +1,75 @@
+"""The page: its tabs, and how it is served."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from fewshot.ui import style
+from fewshot.ui.about_tab import build_about_tab
+from fewshot.ui.api import build_api
+from fewshot.ui.classify_tab import build_classify_tab
+from fewshot.ui.markup import block
+
+TITLE = "Show it a few pictures"
+HEADER = f"""
+<header class="masthead">
+  <h1>{TITLE}</h1>
+  <p>Four few-shot classifiers look at the same handful of examples, answer side by side, and show
+  what their answers rest on.</p>
+</header>
+"""
+HOUR = 3_600
+# An uploaded support set may have 300 MB unpacked; a zip of it is a little more than its files.
+MAX_UPLOAD = "320mb"
+
+
+def build_page() -> gr.Blocks:
+    """The page, its queue bounded; :func:`serve` starts it."""
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(HOUR, 24 * HOUR), fill_width=True
+    ) as page:
+        block(HEADER)
+        with gr.Tabs():
+            with gr.Tab("Classify"):
+                build_classify_tab(page)
+            with gr.Tab("How it works"):
+                build_about_tab()
+        build_api()
+    return page.queue(max_size=64, default_concurrency_limit=8)
+
+
+def serve(
+    page: gr.Blocks, host: str, port: int, *, share: bool = False, quiet: bool = False
+) -> tuple[str, int]:
+    """Start serving the page in the background.
+
+    Args:
+        page: of :func:`build_page`.
+        host: address to listen on.
+        port: to listen on; no other is tried.
+        share: whether to ask gradio.live for a public address.
+        quiet: print nothing.
+
+    Returns:
+        The local address and the port.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    _, url, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        quiet=quiet,
+        prevent_thread_lock=True,
+        theme=style.theme(),
+        css=style.style_sheet(),
+        footer_links=["api", "settings"],
+        max_file_size=MAX_UPLOAD,
+        enable_monitoring=False,
+        run_history=False,  # it would keep visitors' pictures in the browser
+        state_session_capacity=500,
+        ssr_mode=False,
+        mcp_server=False,
+    )
+    return url, page.server_port

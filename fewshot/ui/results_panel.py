@@ -1,0 +1,126 @@
+"""The right-hand side: messages, the table, the cards, the downloads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fewshot.report import as_csv, as_json
+from fewshot.types import Comparison, InputError
+from fewshot.ui import files
+from fewshot.ui.cards import cards_html, table_html
+from fewshot.ui.errors import shown
+from fewshot.ui.markup import block, notice
+from fewshot.ui.results import Results
+
+WELCOME = """
+<section class="welcome">
+  <h2>What will they see?</h2>
+  <ol>
+    <li><b>Show.</b> Name two or more classes and give each a picture or a few: photographs, scans,
+    or drawings made right here.</li>
+    <li><b>Ask.</b> Add a picture, or many, that you want to have classified.</li>
+    <li><b>Compare.</b> Press <em>Classify</em>. Four kinds of classifier answer side by side, each
+    with the pictures its answer rests on.</li>
+  </ol>
+  <p>No pictures at hand? Any of the examples above shows the idea in a second or two.</p>
+</section>
+"""
+# A click on a row, or on the button in it, chooses the row; the mark moves at once.
+_CHOOSE_ROW = """
+element.addEventListener("click", (event) => {
+  const row = event.target.closest("[data-query]");
+  if (!row) return;
+  element.querySelectorAll(".chosen").forEach((other) => other.classList.remove("chosen"));
+  row.classList.add("chosen");
+  trigger("select", { index: Number(row.dataset.query) });
+});
+"""
+
+
+@dataclass(frozen=True)
+class ResultsPanel:
+    """The panel's components.
+
+    Attributes:
+        message: the welcome, a note or a problem.
+        table: queries × methods.
+        cards: one query's.
+        csv, json: downloads.
+        kept: the Results shown.
+    """
+
+    message: gr.HTML
+    table: gr.HTML
+    cards: gr.HTML
+    csv: gr.DownloadButton
+    json: gr.DownloadButton
+    kept: gr.State
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What :func:`results_shown` and its like return updates for, in their order."""
+        return [self.message, self.table, self.cards, self.csv, self.json, self.kept]
+
+
+def build_results_panel() -> ResultsPanel:
+    """Lay out the panel and wire what concerns it alone."""
+    message = block(WELCOME, elem_id="message")
+    table = block(elem_id="table", js_on_load=_CHOOSE_ROW)
+    cards = block(elem_id="cards")
+    with gr.Row(elem_classes="tools", elem_id="downloads"):
+        buttons = [
+            gr.DownloadButton(f"Download {kind}", size="sm", visible=False, elem_id=f"as-{kind}")
+            for kind in ("CSV", "JSON")
+        ]
+    panel = ResultsPanel(message, table, cards, *buttons, gr.State(None, time_to_live=7_200))
+    table.select(
+        cards_of_row, panel.kept, cards, api_visibility="private", show_progress="hidden"
+    )  # fmt: skip
+    return panel
+
+
+@shown
+def cards_of_row(results: Results | None, event: gr.EventData) -> str:
+    """The cards of the query whose row was chosen."""
+    if results is None:
+        raise InputError("These results are no longer kept: press Classify again.")
+    row = event.index
+    if not isinstance(row, int) or not 0 <= row < len(results.queries):
+        raise InputError("There is no such row: press Classify again.")
+    return cards_html(results, row)
+
+
+def results_shown(results: Results, full: Comparison, message: str) -> list[Any]:
+    """Updates for the panel's outputs.
+
+    Args:
+        results: to show, its first query's cards first.
+        full: what the downloads hold.
+        message: HTML above it.
+    """
+    data = json.dumps(as_json(full), ensure_ascii=False, indent=1)
+    downloads = {"results.csv": as_csv(full).encode(), "results.json": data.encode()}
+    buttons = [
+        gr.update(value=files.kept_file(name, content), visible=True)
+        for name, content in downloads.items()
+    ]
+    return [message, table_html(results), cards_html(results, 0), *buttons, results]
+
+
+def nothing_shown(message: str = WELCOME) -> list[Any]:
+    """Updates for the panel's outputs: as at the start."""
+    hidden = gr.update(value=None, visible=False)
+    return [message, "", "", hidden, hidden, None]
+
+
+def problem_shown(sentence: str) -> list[Any]:
+    """Updates for the panel's outputs: what went wrong, above results that stay as they are.
+
+    Args:
+        sentence: as HTML.
+    """
+    return [notice(sentence, "problem"), *[gr.skip()] * 5]

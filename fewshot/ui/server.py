@@ -1,0 +1,86 @@
+"""Starting the page: arguments, environment, and the one line that says why it cannot start."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+
+
+class StartError(Exception):
+    """The page cannot be served; the message is one line for whoever started it."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments, and leaves with 2."""
+
+    def error(self, message: str) -> None:
+        """See :class:`argparse.ArgumentParser`."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def port(text: str) -> int:
+    """A TCP port, of an argument."""
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def default_host() -> str:
+    """``$GRADIO_SERVER_NAME``, else every address on a Space, else this machine alone."""
+    everywhere = "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
+    return os.environ.get("GRADIO_SERVER_NAME") or everywhere
+
+
+def run(host: str, port: int, *, share: bool = False, model: str | None = None) -> None:
+    """Serve the page until interrupted; the engine warms up meanwhile.
+
+    Args:
+        host: address to listen on.
+        port: to listen on; no other is tried.
+        share: whether to ask gradio.live for a public address.
+        model: which CLIP model, as ``fewshot.encoders.clip_models.find_clip`` takes it.
+
+    Raises:
+        StartError: the address cannot be listened on, or there can be no such model.
+    """
+    _check_address(host, port)  # before the imports, which take seconds
+    if model:
+        os.environ["FEWSHOT_CLIP"] = model
+        _check_model(model)
+    from fewshot.ui.engine import warm_up_in_background
+    from fewshot.ui.page import build_page, serve
+
+    page = build_page()
+    try:
+        serve(page, host, port, share=share)
+    except OSError as error:  # somebody else was faster
+        raise StartError(f"cannot listen on {host}:{port}: {error}") from error
+    warm_up_in_background()
+    page.block_thread()
+
+
+def _check_address(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the server will: a port whose last connections are still closing is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def _check_model(model: str) -> None:
+    """Refuse a folder that is none; a model of the hub may still be downloaded."""
+    from fewshot.encoders.clip_models import CLIP_MODELS, find_clip
+    from fewshot.types import InputError
+
+    if model in CLIP_MODELS or model.startswith("hf-hub:"):
+        return
+    try:
+        find_clip(model)
+    except InputError as error:
+        raise StartError(str(error)) from error

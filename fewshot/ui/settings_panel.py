@@ -1,0 +1,172 @@
+"""The settings, which need no touching, and the CLIP model: which one, and whether it is here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fewshot.images import quoted
+from fewshot.prompts import template_sets, templates
+from fewshot.types import InputError
+from fewshot.ui import clip_files
+from fewshot.ui.engine import Choices
+from fewshot.ui.errors import sentence, shown
+from fewshot.ui.markup import block, escaped, notice
+
+DEFAULTS = Choices()
+# Values of the template choice beside the names of template_sets().
+AUTOMATIC, OWN = "", "own"
+N_SETTINGS = 7  # inputs of the panel
+
+
+@dataclass(frozen=True)
+class SettingsPanel:
+    """The panel's components.
+
+    Attributes:
+        inputs: what :func:`choices_of` takes, in its order.
+        model: which CLIP model; the last of the inputs.
+        status: says where that model is.
+        download: fetches it.
+    """
+
+    inputs: list[Any]
+    model: gr.Dropdown
+    status: gr.HTML
+    download: gr.Button
+
+
+def build_settings_panel() -> SettingsPanel:
+    """Lay out the panel and wire what concerns it alone."""
+    with gr.Accordion("Settings", open=False, elem_id="settings"):
+        steps = gr.Slider(
+            0, 500, DEFAULTS.steps, step=1, label="Fine-tuning steps",
+            info="0 leaves the plain prototypes.",
+        )  # fmt: skip
+        entropy = gr.Slider(
+            0, 2, DEFAULTS.entropy_weight, step=0.05, label="Entropy weight",
+            info="Higher makes fine-tuning commit itself.",
+        )  # fmt: skip
+        with gr.Row():
+            # Not a Number: an empty one is turned into 0 as the accordion opens.
+            temperature = gr.Textbox(
+                label="Temperature", placeholder="automatic", info="Larger is surer.",
+                min_width=150, max_length=20,
+            )  # fmt: skip
+            seed = gr.Number(
+                DEFAULTS.seed, precision=0, label="Seed", info="Of whatever is random.",
+                min_width=150,
+            )  # fmt: skip
+        named_sets = [(f"{name}: “{texts[0]}” …", name) for name, texts in template_sets().items()]
+        template = gr.Dropdown(
+            [("As the preset has it", AUTOMATIC), *named_sets, ("My own", OWN)],
+            value=AUTOMATIC, label="Prompt templates for CLIP",
+            info="Class names are put into them.",
+        )  # fmt: skip
+        own = gr.Textbox(
+            label="Your templates, one to a line", placeholder="a painting of a {}.", lines=2,
+            info="{} stands for the class name.", visible=False,
+        )  # fmt: skip
+        # Filled as the page loads: the list of models comes with the engine.
+        model = gr.Dropdown(
+            [], label="CLIP model", elem_id="clip-model", allow_custom_value=True
+        )  # the engine checks the value
+        status = block(elem_id="clip-status")
+        with gr.Row():
+            download = gr.Button("Download", size="sm", visible=False, elem_id="clip-download")
+            reset = gr.Button("Reset settings", size="sm", elem_id="reset-settings")
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    template.change(lambda chosen: gr.update(visible=chosen == OWN), template, own, **quiet)
+    values = [steps, entropy, temperature, seed, template, own]
+    defaults = [DEFAULTS.steps, DEFAULTS.entropy_weight, "", DEFAULTS.seed, AUTOMATIC, ""]
+    reset.click(lambda: defaults, None, values, **quiet)
+    model.change(model_status, model, [status, download], **quiet)
+    download.click(
+        downloaded, model, [status, download], concurrency_id="download", concurrency_limit=1,
+        **quiet,
+    )  # fmt: skip
+    return SettingsPanel([*values, model], model, status, download)
+
+
+def choices_of(values: Sequence[Any]) -> Choices:
+    """The values of the panel's inputs as Choices.
+
+    Raises:
+        InputError: own templates are asked for and none is given, or a number is missing.
+    """
+    steps, entropy, temperature, seed, template, own, model = values
+    if seed is None or steps is None or entropy is None:
+        raise InputError("A number is missing under Settings: type one, or reset them.")
+    return Choices(
+        steps=int(steps),
+        temperature=chosen_temperature(temperature),
+        entropy_weight=float(entropy),
+        templates=chosen_templates(template, own),
+        seed=int(seed),
+        model=model or None,
+    )
+
+
+def chosen_temperature(text: str | None) -> float | None:
+    """The number typed, or None for the automatic one.
+
+    Raises:
+        InputError: it is no number.
+    """
+    if not (text or "").strip():
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError as error:
+        raise InputError(
+            f"The temperature {quoted(text)} is no number: type one above 0, or leave it empty."
+        ) from error
+
+
+def chosen_templates(template: str | None, own: str | None) -> tuple[str, ...] | None:
+    """The templates meant by the choice, or None for the preset's."""
+    if template == OWN:
+        lines = tuple(line.strip() for line in (own or "").splitlines() if line.strip())
+        if not lines:
+            raise InputError("Your own prompt templates are empty: type one, or choose a set.")
+        return lines
+    return templates(template) if template else None
+
+
+def fill_models() -> list[Any]:
+    """As the page loads: updates for the model's choices, its status and the button."""
+    try:
+        choices, default = clip_files.choices()
+    except Exception as error:  # the page is of use without
+        return [gr.skip(), notice(escaped(sentence(error)), "problem"), gr.skip()]
+    return [gr.update(choices=choices, value=default), *model_status(default)]
+
+
+@shown
+def model_status(model: str | None) -> list[Any]:
+    """Updates for the status and the button: where a model is, and what a download would cost."""
+    found = clip_files.whereabouts(model)
+    size = f" {clip_files.size(model)}" if clip_files.size(model) else ""
+    button = gr.update(visible=found.downloadable, value=f"Download{size}", interactive=True)
+    return [notice(escaped(found.sentence)), button]
+
+
+@shown
+def downloaded(model: str | None):
+    """Download a model: updates for the status and the button, as it comes in."""
+    busy = gr.update(interactive=False)
+    try:
+        for share in clip_files.download(model):
+            yield [_bar(share), busy]
+    except Exception as error:
+        why = escaped(sentence(error))
+        yield [notice(why, "problem"), gr.update(interactive=True)]
+        raise gr.Error(why, print_exception=False) from error
+    yield model_status(model)
+
+
+def _bar(share: float) -> str:
+    return f'<label class="progress">Downloading <progress value="{share:.3f}"></progress></label>'

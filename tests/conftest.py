@@ -1,0 +1,123 @@
+"""Shared fixtures: the page, served once per session as a visitor would start it; a browser."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fewshot.handwriting import draw
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 120  # on a machine that is busy with something else
+
+# No test looks anything up, and none finds a CLIP model that happens to be on the machine.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("FEWSHOT_CLIP", None)
+
+
+def png(glyph: int, drawer: int, surface: str = "ink") -> bytes:
+    """A drawing as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(draw(glyph, drawer, surface=surface)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def page_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the page's process prints."""
+    return tmp_path_factory.mktemp("page") / "log.txt"
+
+
+@pytest.fixture(scope="session")
+def page_url(page_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``python app.py`` on a free port, warmed up."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    environment = os.environ | {
+        "HF_HUB_CACHE": str(elsewhere / "hub"),
+        "GRADIO_TEMP_DIR": str(elsewhere / "gradio"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    for name in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "SPACE_ID"):
+        environment.pop(name, None)
+    url = f"http://127.0.0.1:{port}/"
+    command = [sys.executable, "app.py", "--port", str(port)]
+    with page_log.open("wb") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_for(url, server, page_log)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"The page did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, driven by Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.fail("The page's tests need Chromium: apt-get install chromium.")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+    """Write drawings of a glyph to files, one for each drawer: their paths."""
+    folder = tmp_path_factory.mktemp("drawings")
+
+    def write(glyph: int, drawers: range, surface: str = "ink") -> list[str]:
+        paths = [folder / f"glyph{glyph}-{drawer}.png" for drawer in drawers]
+        for path, drawer in zip(paths, drawers, strict=True):
+            path.write_bytes(png(glyph, drawer, surface))
+        return [str(path) for path in paths]
+
+    return write
+
+
+@pytest.fixture
+def zip_of(tmp_path: Path) -> Callable[..., str]:
+    """Write a zip of drawings: glyph number -> drawers, in folders "Letter 0" and so on."""
+
+    def write(name: str, n_classes: int, shots: int, extra: dict[str, bytes] | None = None) -> str:
+        path = tmp_path / name
+        with zipfile.ZipFile(path, "w") as archive:
+            for glyph in range(n_classes):
+                for drawer in range(shots):
+                    archive.writestr(f"Letter {glyph}/{drawer}.png", png(glyph, 900 + drawer))
+            for file, content in (extra or {}).items():
+                archive.writestr(file, content)
+        return str(path)
+
+    return write

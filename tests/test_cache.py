@@ -1,0 +1,166 @@
+"""The cache folder, keys that follow content, and files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from fewshot.data.cache import cache_folder, content_key, write_atomically
+
+
+@pytest.fixture(autouse=True)
+def no_cache_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FEWSHOT_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def test_cache_folder_goes_by_the_nearest_setting(tmp_path: Path, monkeypatch) -> None:
+    assert cache_folder() == tmp_path / "home" / ".cache" / "fewshot"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "fewshot"
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "own" / "deep"))
+    assert cache_folder() == tmp_path / "own" / "deep"
+    assert cache_folder().is_dir()
+
+
+def test_empty_settings_count_as_none(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("FEWSHOT_CACHE", "")
+    assert cache_folder() == tmp_path / "home" / ".cache" / "fewshot"
+
+
+def test_key_of_a_file_is_its_bytes_alone(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b.zip"
+    data = bytes(range(256)) * 10_000  # more than one block of reading
+    a.write_bytes(data)
+    b.write_bytes(data)
+    os.utime(b, ns=(1, 1))
+    assert content_key(a) == content_key(b)
+    b.write_bytes(data[:-1] + b"\0")
+    assert content_key(a) != content_key(b)
+    b.write_bytes(data[: 1 << 20])
+    assert content_key(a) != content_key(b)
+
+
+def folder_of(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+        os.utime(root / name, ns=(10**18, 10**18))
+    return root
+
+
+FILES = {"x/1": "one", "x/2": "two", "y/1": "three"}
+
+
+def test_key_of_a_folder_is_its_listing(tmp_path: Path) -> None:
+    a = folder_of(tmp_path / "a", FILES)
+    key = content_key(a)
+    assert key == content_key(a)
+    # The same files made in another order somewhere else.
+    b = folder_of(tmp_path / "b", dict(reversed(FILES.items())))
+    assert content_key(b) == key
+
+
+@pytest.mark.parametrize(
+    "change", ["added", "removed", "renamed", "moved", "regrouped", "longer", "touched"]
+)
+def test_key_of_a_folder_follows_every_change(tmp_path: Path, change: str) -> None:
+    root = folder_of(tmp_path / "a", FILES)
+    key = content_key(root)
+    if change == "added":
+        folder_of(root, {"y/2": "four"})
+    elif change == "removed":
+        (root / "y/1").unlink()
+    elif change == "renamed":
+        (root / "x/2").rename(root / "x/3")
+    elif change == "moved":
+        (root / "x/2").rename(root / "y/2")
+    elif change == "regrouped":
+        (root / "y").rename(root / "z")
+    elif change == "longer":
+        folder_of(root, {"x/1": "ones"})
+    elif change == "touched":
+        os.utime(root / "x/1", ns=(10**18, 10**18 + 1))
+    assert content_key(root) != key
+
+
+def test_write_atomically_makes_folders_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep" / "file"
+    write_atomically(path, b"first")
+    assert path.read_bytes() == b"first"
+    write_atomically(path, b"second, longer")
+    assert path.read_bytes() == b"second, longer"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failing", ["write", "replace"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch, failing: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    class FullDisk:
+        def __init__(self, handle: int) -> None:
+            self.handle = handle
+
+        def __enter__(self) -> FullDisk:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            os.close(self.handle)
+
+        def write(self, data: bytes) -> None:
+            os.write(self.handle, data[:2])
+            raise OSError("No space left on device")
+
+    def refuse(*args: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        if failing == "write":
+            patch.setattr(os, "fdopen", lambda handle, mode: FullDisk(handle))
+        else:
+            patch.setattr(Path, "replace", refuse)
+        with pytest.raises(OSError, match="No space"):
+            write_atomically(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    whole = [bytes([letter]) * 200_000 for letter in b"abcd"]
+    write_atomically(path, whole[0])
+
+    def keep_writing(data: bytes) -> None:
+        for _ in range(20):
+            write_atomically(path, data)
+
+    writers = [threading.Thread(target=keep_writing, args=(data,)) for data in whole]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert path.read_bytes() in whole
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,453 @@
+"""The page in a real browser, from the outside: what a visitor sees and can do."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from fewshot.examples import EXAMPLE_TASKS, example_task
+from fewshot.images import quoted
+
+WAIT = 30_000  # milliseconds; waiting ends as soon as there is something to see
+METHODS = ["siamese", "triplet", "finetune", "clip"]
+# Gradio's own: a File's upload in a browser without a progress stream.
+KNOWN_NOISE = ("Method not implemented", "Vega", "favicon")
+
+
+@pytest.fixture
+def open_page(browser: Browser, page_url: str) -> Iterator[Callable[..., Page]]:
+    """Open the page in a window of its own; nothing in it may go wrong unseen."""
+    opened, complaints = [], []
+
+    def complain(text: str) -> None:
+        if not any(noise in text for noise in KNOWN_NOISE):
+            complaints.append(text)
+
+    def open_at(width: int = 1280, height: int = 900) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, accept_downloads=True
+        )
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.on("console", lambda m: complain(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complain(str(error)))
+        page.on("dialog", lambda dialog: (complain(dialog.message), dialog.dismiss()))
+        page.goto(page_url)
+        # The model's status is the last thing to be filled in.
+        expect(page.locator("#classify")).to_be_visible(timeout=WAIT)
+        opened.append(context)
+        return page
+
+    yield open_at
+    for context in opened:
+        for page in context.pages:
+            assert "Traceback" not in page.content()
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    """The page, wide."""
+    return open_page()
+
+
+def toast(page: Page) -> Locator:
+    return page.locator("[data-testid=toast-body]")
+
+
+def thumbnails(page: Page, gallery: str) -> Locator:
+    return page.locator(f"{gallery} .thumbnail-item")
+
+
+def upload(page: Page, gallery: str, files: list[str], expected: int | None = None) -> None:
+    """Give a gallery more pictures and wait until it shows as many as expected."""
+    before = thumbnails(page, gallery).count()
+    page.set_input_files(f"{gallery} input[type=file]", files)
+    expect(thumbnails(page, gallery)).to_have_count(expected or before + len(files), timeout=WAIT)
+
+
+def name_class(page: Page, number: int, name: str) -> None:
+    page.get_by_label(f"Name of class {number}", exact=True).fill(name)
+
+
+def class_names(page: Page) -> list[str]:
+    return [page.locator(f"#class-{i} textarea").input_value() for i in range(1, n_slots(page) + 1)]
+
+
+def n_slots(page: Page) -> int:
+    return page.locator(".slot").count()
+
+
+def import_zip(page: Page, path: str) -> None:
+    page.set_input_files('[data-testid="Import a zip-upload-button"]', path)
+
+
+def two_classes(page: Page, drawings: Callable[..., list[str]]) -> None:
+    """Fill the first two slots and ask one question, whose answer is Loop."""
+    for number, (name, glyph) in enumerate([("Loop", 4), ("Fork", 14)], start=1):
+        name_class(page, number, name)
+        upload(page, f"#pictures-{number}", drawings(glyph, range(2)))
+    upload(page, "#queries", drawings(4, range(7, 8)))
+
+
+def classify(page: Page) -> None:
+    page.click("#classify")
+    expect(page.locator(".card")).to_have_count(4, timeout=WAIT)
+
+
+def card(page: Page, method: str) -> Locator:
+    return page.locator(f".card[data-method={method}]")
+
+
+def labels(page: Page) -> list[str]:
+    """The top labels of the three methods that need no CLIP."""
+    return [card(page, method).locator(".label b").inner_text() for method in METHODS[:3]]
+
+
+def draw_on(page: Page, pad: str, strokes: list[list[tuple[float, float]]]) -> None:
+    """Draw with the mouse; points are shares of the pad's side."""
+    canvas = page.locator(f"{pad} canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    for points in strokes:
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place, steps=5)
+        page.mouse.up()
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+# Starting
+
+
+def test_the_page_explains_itself_before_anything_is_given(page: Page) -> None:
+    expect(page.locator("#message")).to_contain_text("Press Classify")
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLE_TASKS))
+    expect(page.locator(".card")).to_have_count(0)
+    assert n_slots(page) == 2
+
+
+def test_how_it_works_tells_of_every_method_with_formula_and_paper(page: Page) -> None:
+    page.get_by_role("tab", name="How it works").click()
+    about = page.locator("#about")
+    for title in ("Siamese", "Triplet", "Fine-tuned prototype", "CLIP zero-shot"):
+        expect(about.get_by_role("heading", name=title)).to_be_visible()
+    expect(about.locator(".katex-display")).to_have_count(6)
+    assert about.get_by_text("Falls short").count() == 4
+    assert about.locator("a[href*='arxiv.org']").count() >= 5
+
+
+# Examples
+
+
+def test_an_example_is_one_click_from_four_equal_cards(page: Page) -> None:
+    task = example_task("alphabet")
+    page.click("#example-alphabet")
+    expect(page.locator(".card")).to_have_count(4, timeout=WAIT)
+    assert [c.get_attribute("data-method") for c in page.locator(".card").all()] == METHODS
+    assert class_names(page) == list(task.support.classes)
+    assert thumbnails(page, "#queries").count() == len(task.queries)
+    expect(page.locator("#message")).to_contain_text(task.description)
+    assert labels(page) == [task.answers[0]] * 3
+    for method in METHODS[:3]:
+        assert card(page, method).locator(".bars li").count() == 5
+        assert card(page, method).locator(".evidence img").count() == 5
+        expect(card(page, method).locator(".mark.right")).to_be_visible()
+        assert re.fullmatch(r"[\d,.]+ ms", card(page, method).locator(".time").inner_text())
+    assert "same: 0." in card(page, "siamese").locator(".evidence").inner_text()
+    assert "Before fine-tuning: " in card(page, "finetune").inner_text()
+    expect(page.locator(".question")).to_contain_text("All 3 methods agree")
+    boxes = [c.bounding_box() for c in page.locator(".card").all()]
+    assert max(b["width"] for b in boxes) - min(b["width"] for b in boxes) < 1
+    assert max(b["height"] for b in boxes) - min(b["height"] for b in boxes) < 1
+    # What cannot answer says why, and what to do.
+    expect(card(page, "clip")).to_contain_text("is not on this machine: download it")
+
+
+def test_a_warm_example_answers_within_three_seconds(page: Page) -> None:
+    elapsed = []
+    for key in EXAMPLE_TASKS:
+        began = time.monotonic()
+        page.click(f"#example-{key}")
+        expect(page.locator("#message")).to_contain_text(example_task(key).title, timeout=WAIT)
+        elapsed.append(time.monotonic() - began)
+    assert min(elapsed) < 3, elapsed
+
+
+# Many queries
+
+
+def test_a_row_of_the_table_shows_its_cards(page: Page) -> None:
+    task = example_task("alphabet")
+    page.click("#example-alphabet")
+    rows = page.locator("tr[data-query]")
+    expect(rows).to_have_count(len(task.queries), timeout=WAIT)
+    other = next(i for i, answer in enumerate(task.answers) if answer != task.answers[0])
+    expect(rows.nth(other)).to_contain_text(task.answers[other])
+    rows.nth(other).locator("td").first.click()
+    expect(page.locator(".question small")).to_have_text(task.queries[other].name)
+    assert labels(page) == [task.answers[other]] * 3
+    expect(rows.nth(other)).to_have_class("chosen")
+    rows.nth(0).get_by_role("button").press("Enter")  # by keyboard too
+    expect(page.locator(".question small")).to_have_text(task.queries[0].name)
+    assert labels(page) == [task.answers[0]] * 3
+    assert (
+        f"{len(task.queries)} of {len(task.queries)} right" in page.locator(".tally").inner_text()
+    )
+
+
+def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
+    page.click("#example-one-shot")
+    expect(page.locator(".card")).to_have_count(4, timeout=WAIT)
+    files = {}
+    for kind in ("CSV", "JSON"):
+        with page.expect_download() as download:
+            page.click(f"#as-{kind}")
+        files[kind] = tmp_path / kind
+        download.value.save_as(files[kind])
+        assert download.value.suggested_filename == f"results.{kind.lower()}"
+    task = example_task("one-shot")
+    report = json.loads(files["JSON"].read_text("utf-8"))
+    assert report["classes"] == list(task.support.classes)
+    assert [query["file"] for query in report["queries"]] == [q.name for q in task.queries]
+    predictions = report["queries"][0]["predictions"]
+    assert [predictions[method]["label"] for method in METHODS[:3]] == labels(page)
+    assert "clip" in report["unavailable"]
+    rows = list(csv.DictReader(files["CSV"].read_text("utf-8").splitlines()))
+    best = [row for row in rows if row["query"] == task.queries[0].name and row["rank"] == "1"]
+    assert {row["method"]: row["class"] for row in best} == {
+        method: prediction["label"] for method, prediction in predictions.items()
+    }
+    shown = card(page, "triplet").locator(".share").first.get_attribute("title")
+    assert float(shown) == pytest.approx(
+        predictions["triplet"]["probabilities"][predictions["triplet"]["label"]], abs=1e-4
+    )
+
+
+# One's own pictures
+
+
+def test_own_pictures_by_hand_give_cards(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    classify(page)
+    assert labels(page) == ["Loop"] * 3
+    assert page.locator("table.queries").count() == 0  # one query needs no table
+    assert page.locator(".mark.right, .mark.wrong").count() == 0  # nobody told the answer
+
+
+def test_a_name_is_text_whatever_is_typed(page: Page, drawings: Callable) -> None:
+    name = "<img src=x onerror=alert(1)> ${1+1} {{2}} `a`"
+    two_classes(page, drawings)
+    name_class(page, 1, name)
+    classify(page)
+    assert labels(page) == [name] * 3
+
+
+def test_drawings_on_the_pads_give_cards(page: Page) -> None:
+    cross = [[(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]]
+    ring = [[(0.5, 0.2), (0.8, 0.5), (0.5, 0.8), (0.2, 0.5), (0.5, 0.2)]]
+    for pad, gallery, strokes in [
+        ("#pad-1", "#pictures-1", cross),
+        ("#pad-2", "#pictures-2", ring),
+        ("#pad-query", "#queries", [[(x * 0.8, y * 0.8) for x, y in s] for s in cross]),
+    ]:
+        page.click(f"{pad} summary")
+        expect(page.locator(f"{pad} .pad-hint")).to_be_visible()
+        expect(page.locator(f"{pad} [data-do=add]")).to_be_disabled()
+        draw_on(page, pad, strokes)
+        expect(page.locator(f"{pad} .pad-hint")).to_be_hidden()
+        page.click(f"{pad} [data-do=add]")
+        expect(thumbnails(page, gallery)).to_have_count(1, timeout=WAIT)
+        expect(page.locator(f"{pad} .pad-hint")).to_be_visible()  # and the pad is empty again
+    name_class(page, 1, "Cross")
+    name_class(page, 2, "Ring")
+    classify(page)
+    assert labels(page) == ["Cross"] * 3
+
+
+def test_undo_takes_back_one_stroke(page: Page) -> None:
+    page.click("#pad-1 summary")
+    draw_on(page, "#pad-1", [[(0.2, 0.5), (0.8, 0.5)], [(0.5, 0.2), (0.5, 0.8)]])
+    page.click("#pad-1 [data-do=undo]")
+    expect(page.locator("#pad-1 .pad-hint")).to_be_hidden()
+    page.click("#pad-1 [data-do=undo]")
+    expect(page.locator("#pad-1 .pad-hint")).to_be_visible()
+
+
+def test_classes_come_and_go_and_the_others_stay(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    page.click("#add-class")
+    expect(page.locator(".slot")).to_have_count(3)
+    name_class(page, 3, "Third")
+    upload(page, "#pictures-3", drawings(20, range(3)))
+    page.locator("#class-1").get_by_role("button", name="Remove").click()
+    expect(page.locator(".slot")).to_have_count(2)
+    assert class_names(page) == ["Fork", "Third"]
+    expect(thumbnails(page, "#pictures-1")).to_have_count(2)
+    expect(thumbnails(page, "#pictures-2")).to_have_count(3)
+    expect(thumbnails(page, "#queries")).to_have_count(1)
+    page.click("#clear-all")
+    expect(thumbnails(page, "#pictures-1")).to_have_count(0)
+    expect(thumbnails(page, "#queries")).to_have_count(0)
+    assert class_names(page) == ["", ""]
+
+
+# Zips
+
+
+def test_a_small_zip_fills_the_slots(page: Page, zip_of: Callable, drawings: Callable) -> None:
+    import_zip(page, zip_of("letters.zip", n_classes=3, shots=2))
+    expect(page.locator(".slot")).to_have_count(3, timeout=WAIT)
+    assert class_names(page) == ["Letter 0", "Letter 1", "Letter 2"]
+    expect(thumbnails(page, "#pictures-3")).to_have_count(2)
+    upload(page, "#queries", drawings(1, range(5, 6), "felt"))
+    classify(page)
+    assert labels(page) == ["Letter 1"] * 3
+
+
+def test_a_large_zip_is_listed_and_what_it_lacks_is_named(
+    page: Page, zip_of: Callable, drawings: Callable
+) -> None:
+    unsafe = "Letter 2/<img src=x onerror=alert(1)>.png"
+    import_zip(page, zip_of("letters.zip", 12, 1, extra={unsafe: b"nonsense", "a.txt": b"a"}))
+    items = page.locator(".class-list li")
+    expect(items).to_have_count(12, timeout=WAIT)
+    expect(items.nth(2)).to_contain_text("Letter 2")
+    expect(page.locator(".slot")).to_have_count(0)
+    for place in (toast(page), page.locator("#import-note")):
+        expect(place).to_contain_text(unsafe)
+        expect(place).to_contain_text("a.txt")
+    upload(page, "#queries", drawings(11, range(5, 7)))
+    classify(page)
+    assert all(re.fullmatch(r"Letter \d+", label) for label in labels(page))
+    page.click("#drop-list")
+    expect(page.locator(".slot")).to_have_count(2)
+    expect(thumbnails(page, "#queries")).to_have_count(2)
+
+
+def test_a_refused_zip_changes_nothing(page: Page, drawings: Callable, tmp_path: Path) -> None:
+    two_classes(page, drawings)
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK nothing of the kind")
+    import_zip(page, str(broken))
+    expect(toast(page)).to_contain_text("'broken.zip' is not a zip file or is damaged")
+    assert class_names(page) == ["Loop", "Fork"]
+    classify(page)
+    assert labels(page) == ["Loop"] * 3
+
+
+# What goes wrong
+
+
+def test_a_broken_picture_is_named_and_the_others_stay(
+    page: Page, drawings: Callable, tmp_path: Path
+) -> None:
+    two_classes(page, drawings)
+    broken = tmp_path / "holiday.png"
+    broken.write_bytes(b"nothing of the kind")
+    upload(page, "#pictures-1", [*drawings(4, range(2, 3)), str(broken)], expected=3)
+    expect(toast(page)).to_contain_text("is not a picture that can be read")
+    expect(toast(page)).to_contain_text(quoted("holiday.png"))
+    classify(page)
+    assert labels(page) == ["Loop"] * 3
+
+
+def test_what_is_missing_is_said_in_a_sentence(page: Page, drawings: Callable) -> None:
+    upload(page, "#pictures-1", drawings(4, range(1)))
+    page.click("#classify")
+    sentence = "Class 1 has pictures but no name"
+    expect(toast(page)).to_contain_text(sentence)
+    expect(page.locator("#message .problem")).to_contain_text(sentence)  # a toast goes
+    expect(page.locator("#classify")).to_be_enabled()
+    expect(thumbnails(page, "#pictures-1")).to_have_count(1)
+
+
+def test_photos_without_clip_say_what_to_do(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    page.get_by_label("Photos").check()
+    expect(page.locator("#preset-note")).to_contain_text("is not on this machine")
+    page.click("#classify")
+    expect(page.locator("#message .problem")).to_contain_text("download it (605 MB)")
+    expect(thumbnails(page, "#pictures-1")).to_have_count(2)
+    page.get_by_label("Drawings").check()
+    classify(page)
+    assert labels(page) == ["Loop"] * 3
+
+
+def test_a_download_that_cannot_be_says_so_within_three_seconds(page: Page) -> None:
+    page.locator("#settings button").first.click()
+    page.get_by_role("button", name="Download 605 MB").click()
+    expect(toast(page)).to_contain_text("The model hub did not answer", timeout=3_500)
+    expect(page.get_by_role("button", name="Download 605 MB")).to_be_enabled()
+
+
+def test_settings_are_used_and_can_be_reset(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    page.locator("#settings button").first.click()
+    page.get_by_label("Temperature").fill("warm")
+    page.click("#classify")
+    expect(toast(page)).to_contain_text("The temperature 'warm' is no number")
+    page.get_by_label("Temperature").fill("0.001")
+    page.click("#classify")
+    expect(card(page, "triplet").locator(".share").first).to_have_text("50%", timeout=WAIT)
+    page.click("#reset-settings")
+    expect(page.get_by_label("Temperature")).to_have_value("")
+    page.click("#classify")
+    expect(card(page, "triplet").locator(".share").first).not_to_have_text("50%", timeout=WAIT)
+
+
+def test_stop_gives_the_page_back(page: Page, zip_of: Callable, drawings: Callable) -> None:
+    import_zip(page, zip_of("many.zip", n_classes=12, shots=12))
+    expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+    upload(page, "#queries", drawings(3, range(1)))
+    page.click("#classify")
+    page.click("#stop")
+    expect(page.locator("#message")).to_contain_text("Stopped")
+    expect(page.locator("#classify")).to_be_enabled()
+    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator(".class-list li")).to_have_count(12)
+    expect(page.locator(".card")).to_have_count(0)
+
+
+# On a phone
+
+
+def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page]) -> None:
+    page = open_page(390, 844)
+    assert overflow(page) <= 0
+    # In reach wherever one is in the inputs, without being scrolled to.
+    page.locator("#class-1").scroll_into_view_if_needed()
+    button = page.locator("#classify").bounding_box()
+    assert 0 <= button["y"] <= 844 - button["height"]
+    page.click("#example-alphabet")
+    expect(page.locator(".card")).to_have_count(4, timeout=WAIT)
+    expect(page.locator(".question")).to_be_in_viewport(ratio=0.1)
+    assert overflow(page) <= 0
+    boxes = [c.bounding_box() for c in page.locator(".card").all()]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    assert all(a["y"] + a["height"] <= b["y"] for a, b in pairwise(boxes))
+    page.get_by_role("tab", name="How it works").click()
+    expect(page.locator("#about .katex-display").first).to_be_visible()
+    assert overflow(page) <= 0
+
+
+# Behind the page
+
+
+def test_nothing_was_logged_but_the_address(page_url: str, page_log: Path) -> None:
+    assert "Traceback" not in page_log.read_text("utf-8", "replace")

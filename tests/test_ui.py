@@ -1,0 +1,460 @@
+"""The page's parts without a browser: what they make of inputs, and what they say and show."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from fewshot.handwriting import draw
+from fewshot.images import support_set
+from fewshot.types import Comparison, InputError, MethodResult, Neighbour, Picture, Prediction
+from fewshot.ui import classes_panel, errors, files, inputs, markup, server
+from fewshot.ui.cards import cards_html, table_html
+from fewshot.ui.engine import TITLES, Choices, Step, compare_in_steps, without_baseline
+from fewshot.ui.results import Results, n_right, odd_ones, percent, results_of, verdict
+from fewshot.ui.settings_panel import (
+    AUTOMATIC,
+    N_SETTINGS,
+    OWN,
+    build_settings_panel,
+    choices_of,
+)
+
+CLASSES = ("Oru", "<b>Tavek</b> ${1}")
+
+
+def picture(glyph: int, drawer: int, name: str = "a.png") -> Picture:
+    return Picture(name, draw(glyph, drawer))
+
+
+def write_png(path: Path, glyph: int = 0, drawer: int = 0) -> str:
+    Image.fromarray(draw(glyph, drawer)).save(path)
+    return str(path)
+
+
+def answer(*first: float, evidence: bool = True) -> MethodResult:
+    """A method's answer for two classes: each query's probability of the first."""
+    probabilities = np.array([[p, 1 - p] for p in first], np.float32)
+    prediction = Prediction(
+        CLASSES,
+        probabilities,
+        probabilities,
+        np.full((len(first), 2), 0.25, np.float32) if evidence else None,
+    )
+    neighbours = (Neighbour(0, "Oru/1.png", "Oru", 0.75),)
+    return MethodResult(prediction, np.full(len(first), 12.34), (neighbours,) * len(first))
+
+
+def comparison(**results: MethodResult) -> Comparison:
+    n_queries = len(next(iter(results.values())).milliseconds)
+    names = tuple(f"q{i}.png" for i in range(n_queries))
+    absent = {name: "Not <here>." for name in TITLES if name not in results}
+    return Comparison(CLASSES, names, results, absent)
+
+
+def results(full: Comparison, known: dict[int, str] | None = None) -> Results:
+    support = support_set([("Oru", [picture(0, 1)]), ("Tavek", [picture(1, 1)])])
+    queries = [picture(2, i) for i in range(len(full.queries))]
+    answers = {queries[i].digest: name for i, name in (known or {}).items()}
+    return results_of(full, support, queries, answers)
+
+
+# Words
+
+
+def test_escaped_text_can_neither_be_markup_nor_template() -> None:
+    text = "<img src=x onerror='a()'> \"&\" ${1+1} {{2}} `b`"
+    assert not set("<>\"'${}`") & set(markup.escaped(text).replace("&#", ""))
+    assert markup.escaped("Ōru 漢字") == "Ōru 漢字"
+
+
+def test_several_sentences_are_capped() -> None:
+    assert markup.several(["a < b"]) == "a &lt; b"
+    many = markup.several([f"s{i}" for i in range(10)])
+    assert many.count("<li>") == markup.MOST_SENTENCES + 1
+    assert "… and 4 more." in many
+
+
+def test_words_are_listed_as_people_do() -> None:
+    assert markup.listed(["a"]) == "a"
+    assert markup.listed(["a", "b", "c"]) == "a, b and c"
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.0, "0%"), (0.004, "<1%"), (0.126, "13%"), (0.994, "99%"), (0.9999, ">99%"), (1.0, "100%")],
+)
+def test_a_share_is_never_rounded_to_certainty(probability: float, text: str) -> None:
+    assert percent(probability) == text
+
+
+def test_the_verdict_names_who_says_what() -> None:
+    both = comparison(siamese=answer(0.9), triplet=answer(0.8))
+    assert verdict(both, 0) == "Both methods agree: Oru."
+    every = comparison(siamese=answer(0.9), triplet=answer(0.8), finetune=answer(0.7))
+    assert verdict(every, 0) == "All 3 methods agree: Oru."
+    split = comparison(siamese=answer(0.9), triplet=answer(0.8), finetune=answer(0.1))
+    assert verdict(split, 0) == (
+        f"They disagree: Siamese and Triplet say Oru; Fine-tuned prototype says {CLASSES[1]}."
+    )
+    assert verdict(comparison(clip=answer(0.9)), 0) == "Only CLIP zero-shot could answer: Oru."
+
+
+def test_the_odd_ones_are_those_outside_the_majority() -> None:
+    agreed = comparison(siamese=answer(0.9), triplet=answer(0.8))
+    assert odd_ones(agreed, 0) == set()
+    split = comparison(siamese=answer(0.9), triplet=answer(0.8), finetune=answer(0.1))
+    assert odd_ones(split, 0) == {"finetune"}
+    tied = comparison(siamese=answer(0.9), triplet=answer(0.1))
+    assert odd_ones(tied, 0) == {"siamese", "triplet"}
+
+
+# Results
+
+
+def test_the_baseline_has_no_vote_and_no_card() -> None:
+    full = comparison(siamese=answer(0.9), finetune=answer(0.8), prototype=answer(0.1))
+    cards, baseline = without_baseline(full)
+    assert list(cards.results) == ["siamese", "finetune"]
+    assert baseline is full.results["prototype"]
+    assert cards.agree(0)
+
+
+def test_right_and_wrong_only_where_the_answer_is_known_and_a_class() -> None:
+    full = comparison(siamese=answer(0.9, 0.1, 0.9))
+    shown = results(full, {0: "Oru", 1: "Oru", 2: "Renamed"})
+    assert shown.answers == ("Oru", "Oru", None)
+    assert n_right(shown, "siamese") == (1, 2)
+
+
+def test_cards_are_four_whatever_answered_and_text_stays_text() -> None:
+    html = cards_html(results(comparison(siamese=answer(0.2), prototype=answer(0.6))), 0)
+    assert re.findall('data-method="([a-z]+)"', html) == list(TITLES)
+    assert html.count("Not &lt;here&gt;.") == 3
+    assert "<b>Tavek</b>" not in html and "${1}" not in html
+    assert "same: 0.25" in html
+    assert "12.3 ms" in html
+
+
+def test_the_baseline_stands_in_the_tuned_card() -> None:
+    full = comparison(finetune=answer(0.2), prototype=answer(0.6))
+    assert "Before fine-tuning: <b>Oru</b> 60%" in cards_html(results(full), 0)
+
+
+def test_the_table_marks_disagreement_and_answers() -> None:
+    full = comparison(siamese=answer(0.9, 0.9), triplet=answer(0.9, 0.1))
+    html = table_html(results(full, {0: "Oru", 1: "Oru"}))
+    rows = re.findall("<tr data-query.*?</tr>", html)
+    assert ["≠" in row for row in rows] == [False, True]
+    assert [row.count("✓") for row in rows] == [2, 1]
+    assert "2 of 2 right" in html and "1 of 2 right" in html
+    assert table_html(results(comparison(siamese=answer(0.9)))) == ""
+
+
+# Inputs
+
+
+def test_slots_become_a_support_set(tmp_path: Path) -> None:
+    galleries = [
+        [(write_png(tmp_path / "a.png"), None)],
+        [],
+        [(write_png(tmp_path / "b.png"), None)],
+    ]
+    found = inputs.support_of_slots([" Loop ", "", "Fork"], galleries)
+    assert found.classes == ("Loop", "Fork")  # the empty slot is passed over
+    assert [p.name for p in found.pictures] == ["Loop/a.png", "Fork/b.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "counts", "sentence"),
+    [
+        (["", ""], [0, 0], "no classes yet"),
+        (["Loop", ""], [1, 1], "Class 2 has pictures but no name"),
+        (["Loop", "Fork"], [1, 0], "'Fork' has no picture"),
+        (["Loop", "Loop"], [1, 1], "given twice"),
+        (["Loop", ""], [1, 0], "at least 2 classes"),
+    ],
+)
+def test_slots_that_are_no_support_set_say_why(
+    names: list[str], counts: list[int], sentence: str, tmp_path: Path
+) -> None:
+    path = write_png(tmp_path / "a.png")
+    with pytest.raises(InputError, match=sentence):
+        inputs.support_of_slots(names, [[(path, None)] * count for count in counts])
+
+
+def test_queries_are_counted_before_they_are_read() -> None:
+    with pytest.raises(InputError, match="no picture to classify"):
+        inputs.queries_of_gallery(None)
+    with pytest.raises(InputError, match="leave out 1 "):
+        inputs.queries_of_gallery([("nowhere.png", None)] * (inputs.MAX_QUERIES + 1))
+
+
+def test_unreadable_uploads_are_told_from_the_others(tmp_path: Path) -> None:
+    good, bad = write_png(tmp_path / "good.png"), tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    kept, refused = inputs.checked([(good, None), (str(bad), None)])
+    assert kept == [good]
+    assert len(refused) == 1 and "'bad.png'" in refused[0]
+
+
+def test_a_tiff_is_replaced_by_what_browsers_show(tmp_path: Path) -> None:
+    path = tmp_path / "scan.tif"
+    Image.fromarray(draw(3, 3)).save(path)
+    (kept,), refused = inputs.checked([(str(path), None)])
+    assert refused == []
+    assert kept.endswith("scan.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(kept)), draw(3, 3))
+
+
+def test_a_zip_holds_a_hundred_classes_and_no_more(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "PNG")
+    for count in (100, 101):
+        with zipfile.ZipFile(tmp_path / f"{count}.zip", "w") as archive:
+            for i in range(count):
+                archive.writestr(f"c{i}/a.png", buffer.getvalue())
+    assert len(inputs.read_zip(str(tmp_path / "100.zip")).classes) == 100
+    with pytest.raises(InputError, match="101 classes and at most 100"):
+        inputs.read_zip(str(tmp_path / "101.zip"))
+
+
+def test_a_drawing_arrives_as_a_picture() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(draw(5, 5)).save(buffer, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    got = inputs.drawing(url, number=2)
+    assert got.name == "drawing-2.png"
+    np.testing.assert_array_equal(got.pixels, draw(5, 5))
+
+
+@pytest.mark.parametrize("url", [None, "", "data:image/png;base64,@@@", "/etc/passwd"])
+def test_what_is_no_drawing_is_refused(url: str | None) -> None:
+    with pytest.raises(InputError, match="draw it again"):
+        inputs.drawing(url, number=1)
+
+
+def test_a_removed_class_leaves_no_gap_and_two_slots() -> None:
+    slots = [("a", [1]), ("b", [2]), ("c", [3])]
+    assert classes_panel.without(0, slots) == [("b", [2]), ("c", [3])]
+    assert classes_panel.without(1, slots[:2]) == [("a", [1]), ("", [])]
+
+
+def test_only_shown_slots_count() -> None:
+    names, galleries = [f"n{i}" for i in range(10)], [[i] for i in range(10)]
+    assert classes_panel.slots_of(2, [*names, *galleries]) == [("n0", [0]), ("n1", [1])]
+
+
+def test_kept_pictures_keep_name_and_pixels() -> None:
+    path = Path(files.kept_picture(picture(7, 7, "Oru/1 ü.jpeg")))
+    assert path.name == "1 ü.png"
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), draw(7, 7))
+    assert files.kept_picture(picture(7, 7, "Oru/1 ü.jpeg")) == str(path)
+    strange = Path(files.kept_file("../../\0a/" + "ö" * 300 + ".json", b"x"))
+    assert strange.read_bytes() == b"x"
+    assert strange.parent.parent == path.parent.parent
+
+
+# Settings
+
+
+def settings(**changed) -> list:
+    values = {"steps": 50, "entropy": 0.1, "temperature": "", "seed": 0}
+    values |= {"template": AUTOMATIC, "own": "", "model": None} | changed
+    assert len(values) == N_SETTINGS
+    return list(values.values())
+
+
+def test_untouched_settings_are_the_engines_defaults() -> None:
+    from fewshot.methods import Settings
+
+    choices = choices_of(settings())
+    assert choices == Choices()
+    engine = Settings()
+    assert (choices.steps, choices.temperature) == (engine.steps, engine.temperature)
+    assert (choices.entropy_weight, choices.seed) == (engine.entropy_weight, engine.seed)
+
+
+def test_settings_are_read_as_typed() -> None:
+    choices = choices_of(settings(temperature=" 2,5 ", template=OWN, own="an {}\n\n the {} \n"))
+    assert choices.temperature == 2.5
+    assert choices.templates == ("an {}", "the {}")
+    assert choices_of(settings(template="plain")).templates == ("{}",)
+    for changed, sentence in [
+        ({"temperature": "warm"}, "is no number"),
+        ({"template": OWN, "own": " \n"}, "are empty"),
+        ({"seed": None}, "A number is missing"),
+    ]:
+        with pytest.raises(InputError, match=sentence):
+            choices_of(settings(**changed))
+
+
+def test_the_panel_has_the_inputs_that_choices_are_made_of() -> None:
+    with gr.Blocks():
+        assert len(build_settings_panel().inputs) == N_SETTINGS
+
+
+# The engine as the page runs it
+
+
+def task():
+    classes = [(f"Letter {g}", [picture(g, d, f"{g}/{d}.png") for d in range(2)]) for g in range(3)]
+    return support_set(classes), [picture(1, 9, "q.png")]
+
+
+def test_the_cards_are_the_methods_of_the_engine() -> None:
+    from fewshot.compare import COMPARED
+    from fewshot.methods import METHODS
+
+    assert tuple(TITLES) == COMPARED
+    assert {name: METHODS[name].title for name in TITLES} == TITLES
+
+
+def test_step_by_step_gives_what_compare_gives() -> None:
+    from fewshot.compare import COMPARED, compare
+
+    support, queries = task()
+    *steps, stepwise = compare_in_steps(support, queries, "drawings", Choices())
+    assert all(isinstance(step, Step) for step in steps)
+    shares = [step.share for step in steps]
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] < 1
+    at_once = compare(support, queries, "drawings", (*COMPARED, "prototype"))
+    assert list(stepwise.results) == list(at_once.results)
+    assert stepwise.unavailable == at_once.unavailable
+    for name, result in at_once.results.items():
+        np.testing.assert_array_equal(
+            stepwise.results[name].prediction.probabilities, result.prediction.probabilities
+        )
+        assert stepwise.results[name].neighbours == result.neighbours
+
+
+@pytest.mark.parametrize(
+    ("preset", "choices", "sentence"),
+    [
+        ("photos", Choices(), "is not on this machine"),
+        ("sketches", Choices(), "no preset"),
+        ("drawings", Choices(temperature=0.0), "temperature lies above 0"),
+        ("drawings", Choices(steps=501), "0 to 500 steps"),
+        ("drawings", Choices(templates=("no braces",)), "template needs"),
+        ("drawings", Choices(model="/etc"), "There is no CLIP model “/etc”"),
+    ],
+)
+def test_what_cannot_be_run_says_why(preset: str, choices: Choices, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        list(compare_in_steps(*task(), preset, choices))
+
+
+def test_a_stop_between_methods_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fewshot import compare
+
+    fitted, fit = [], compare.fit
+
+    def counted(support, preset, names, *others, **more):
+        fitted.extend(names)
+        return fit(support, preset, names, *others, **more)
+
+    monkeypatch.setattr(compare, "fit", counted)
+    running = compare_in_steps(*task(), "drawings", Choices())
+    while not fitted:
+        next(running)
+    running.close()
+    assert fitted == ["siamese"]
+
+
+# The boundary
+
+
+def test_only_an_input_error_is_told_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(error: Exception):
+        raise error
+
+    with pytest.raises(gr.Error) as told:
+        errors.shown(fail)(InputError("'<b>' is no picture."))
+    assert told.value.message == "&#x27;&lt;b&gt;&#x27; is no picture."
+    with pytest.raises(gr.Error) as told:
+        errors.told(fail)(InputError("'<b>' is no picture."))
+    assert told.value.message == "'<b>' is no picture."
+    with pytest.raises(gr.Error) as told:
+        errors.shown(fail)(KeyError("/secret/path"))
+    assert told.value.message == markup.escaped(errors.UNEXPECTED)
+    assert "/secret/path" in caplog.text  # whoever runs the page is told
+
+
+def test_a_generator_that_fails_is_caught_too() -> None:
+    def steps():
+        yield 1
+        raise InputError("No.")
+
+    running = errors.shown(steps)()
+    assert next(running) == 1
+    with pytest.raises(gr.Error, match="No"):
+        next(running)
+
+
+# Starting
+
+
+def test_building_the_page_imports_no_torch() -> None:
+    code = (
+        "import sys; from fewshot.ui.page import build_page; build_page(); "
+        "sys.exit(sorted({'torch', 'faiss', 'open_clip'} & set(sys.modules)) or 0)"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (["--port", "seven"], {}, "a port is a number from 1 to 65535, not 'seven'"),
+        ([], {"GRADIO_SERVER_PORT": "0"}, "a port is a number from 1 to 65535, not '0'"),
+        (["--frobnicate"], {}, "unrecognized arguments: --frobnicate"),
+        (["--port", "7999", "--host", "256.0.0.1"], {}, "cannot listen on 256.0.0.1:7999"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(
+    arguments: list[str], environment: dict[str, str], sentence: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert sentence in done.stderr
+
+
+def test_a_taken_port_is_said_and_no_other_is_tried() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(server.StartError, match=f"cannot listen on 127.0.0.1:{port}"):
+            server.run("127.0.0.1", port)
+
+
+def test_a_space_listens_to_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADIO_SERVER_NAME", raising=False)
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert server.default_host() == "127.0.0.1"
+    monkeypatch.setenv("SPACE_ID", "somebody/something")
+    assert server.default_host() == "0.0.0.0"
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "10.0.0.1")
+    assert server.default_host() == "10.0.0.1"
