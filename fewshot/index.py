@@ -90,8 +90,8 @@ class SupportIndex:
         if unknown:
             raise KeyError(f"no picture with the id {unknown[0]}")
         self._index.remove_ids(np.asarray(ids, dtype=np.int64))
-        for i in ids:
-            del self.entries[int(i)]
+        for i in {int(i) for i in ids}:
+            del self.entries[i]
 
     def search(
         self, queries: np.ndarray, k: int, encoder_digest: str
@@ -145,14 +145,19 @@ class SupportIndex:
             facts = json.loads((folder / ENTRIES_FILE).read_text("utf-8"))
             stored = np.frombuffer((folder / INDEX_FILE).read_bytes(), dtype=np.uint8)
             index = faiss.deserialize_index(stored)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"{folder} holds no support index ({error}).") from error
-        loaded = cls(index.d, facts["encoder_digest"])
-        loaded._index = index
-        loaded._next_id = facts["next_id"]
-        loaded.entries = {int(i): Entry(**entry) for i, entry in facts["entries"].items()}
-        if len(loaded.entries) != len(loaded):
-            raise InputError(f"{folder} names {len(loaded.entries)} pictures for {len(loaded)}.")
+            loaded = cls(index.d, facts["encoder_digest"])
+            loaded._index = index
+            loaded._next_id = int(facts["next_id"])
+            loaded.entries = {int(i): Entry(**entry) for i, entry in facts["entries"].items()}
+        # A file of another kind fails at any of these steps, and FAISS raises all sorts.
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{folder} holds no support index ({reason}).") from error
+        if type(index) is not faiss.IndexIDMap2 or index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise InputError(f"{folder} holds a FAISS index of another kind.")
+        ids = set(faiss.vector_to_array(index.id_map).tolist())
+        if ids != set(loaded.entries) or loaded._next_id <= max(ids, default=-1):
+            raise InputError(f"{folder} names {len(loaded.entries)} other pictures than it holds.")
         return loaded
 
 

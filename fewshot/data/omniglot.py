@@ -6,6 +6,7 @@ induction, Science 350 (2015), https://github.com/brendenlake/omniglot, MIT lice
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 from collections.abc import Iterator
@@ -72,8 +73,8 @@ def load_omniglot(split: str, folder: Path | None = None) -> Omniglot:
     """
     source = find_split(split, folder)
     kept = cache_folder() / f"omniglot-{content_key(source)}.npz"
-    if kept.exists():
-        return _unpack(kept)
+    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return _unpack(kept)  # unless there is none, or a broken one
     data = read_omniglot(source)
     _keep(data, kept)
     return data
@@ -102,7 +103,8 @@ def _download(split: str) -> Path:
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
             "give a folder that holds it with --data."
         ) from error
-    return root / "omniglot-py" / SPLITS[split]
+    # The zip's hash is checked; what an interrupted run unpacked of it is not.
+    return root / "omniglot-py" / f"{SPLITS[split]}.zip"
 
 
 def read_omniglot(source: Path) -> Omniglot:
@@ -111,10 +113,18 @@ def read_omniglot(source: Path) -> Omniglot:
     try:
         for path, data in _files(source):
             alphabet, character = path.parts[-3:-1]
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-                grey = np.asarray(image.convert("L"))
+            try:
+                with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+                    grey = np.asarray(image.convert("L"))
+            except Exception as error:
+                raise InputError(f"{path} is not a PNG picture or is damaged.") from error
+            # Black or white, as Omniglot is: what the cached copy holds.
+            grey = np.where(grey < 128, 0, 255).astype(np.uint8)
             drawings.setdefault((alphabet, character), []).append(grey)
-    except (OSError, zipfile.BadZipFile) as error:
+    except InputError:
+        raise
+    # Besides OSError and BadZipFile: zlib.error, EOFError, NotImplementedError, RuntimeError.
+    except Exception as error:
         raise InputError(f"{source} cannot be read as Omniglot: {error}.") from error
     if not drawings:
         raise InputError(f"{source} holds no <alphabet>/<character>/<drawing>.png.")
@@ -135,12 +145,14 @@ def _files(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Every drawing's path and bytes, sorted, so that drawing ``k`` is by drawer ``k``."""
     if source.is_dir():
         for path in sorted(source.glob("*/*/*.png")):
-            yield PurePosixPath(path.as_posix()), path.read_bytes()
+            if not path.name.startswith("."):
+                yield PurePosixPath(path.as_posix()), path.read_bytes()
         return
     with zipfile.ZipFile(source) as archive:
         for name in sorted(archive.namelist()):
             path = PurePosixPath(name)
-            if path.suffix == ".png" and len(path.parts) >= 3 and "__MACOSX" not in path.parts:
+            hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+            if path.suffix == ".png" and len(path.parts) >= 3 and not hidden:
                 yield path, archive.read(name)
 
 

@@ -60,15 +60,17 @@ def augment(
     Returns:
         ``(b, 1, h, w)`` float32 in 0..1.
     """
-    matrices = _affine_matrices(drawn[:, :7] * 2 - 1, ranges)
-    if quarter_turns is not None:
-        matrices = _turned(matrices, quarter_turns)
-    images = ink.unsqueeze(1).float() / 255
-    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    if ranges.elastic:
-        grid = grid + _displacements(drawn[:, 8:] * 2 - 1, ranges.elastic, images.shape[-2:])
-    views = F.grid_sample(images, grid, align_corners=False)
-    return _thickened(views, drawn[:, 7], ranges.thickening)
+    # Coordinates in bf16, as autocast would compute them, are off by a tenth of a pixel.
+    with torch.autocast(ink.device.type, enabled=False):
+        matrices = _affine_matrices(drawn[:, :7] * 2 - 1, ranges)
+        if quarter_turns is not None:
+            matrices = _turned(matrices, quarter_turns)
+        images = ink.unsqueeze(1).float() / 255
+        grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
+        if ranges.elastic:
+            grid = grid + _displacements(drawn[:, 8:] * 2 - 1, ranges.elastic, images.shape[-2:])
+        views = F.grid_sample(images, grid, align_corners=False)
+        return _thickened(views, drawn[:, 7], ranges.thickening)
 
 
 def _affine_matrices(drawn: Tensor, ranges: Augmentation) -> Tensor:

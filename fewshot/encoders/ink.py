@@ -38,9 +38,9 @@ def find_ink(pixels: np.ndarray, size: int) -> np.ndarray:
     box = _box_of(ink)
     if box is None:
         return np.zeros((size, size), np.uint8)
-    if working.shape[0] < pixels.shape[0] and _longer_side(box) < WORKING_SIDE / 2:
+    if working.shape != pixels.shape and _longer_side(box) < WORKING_SIDE / 2:
         # A small drawing on a large sheet: look again at its part of the sheet alone.
-        closer = _reduced(_part(pixels, box, pixels.shape[0] / working.shape[0]))
+        closer = _reduced(_part(pixels, box, max(pixels.shape) / WORKING_SIDE))
         ink = _ink_share(_contrast_to_background(closer))
         box = _box_of(ink) or (0, ink.shape[0], 0, ink.shape[1])
     return _framed(ink, box, size)
@@ -108,7 +108,8 @@ def _otsu(values: np.ndarray) -> float:
     sums = (counts * centres).cumsum()
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float((1 + np.nanargmax(between[:-1])) * width)
+    between = np.nan_to_num(between[:-1], nan=-1.0)  # nan where all values are on one side
+    return float((1 + between.argmax()) * width)
 
 
 def _box_of(ink: np.ndarray) -> tuple[int, int, int, int] | None:

@@ -40,7 +40,8 @@ def load_card(path: Path) -> dict[str, Any]:
     """
     try:
         card = json.loads(card_path(path).read_text("utf-8"))
-        return card | {"architecture": dict(card["architecture"])}
+        facts = {"data": dict(card["data"]), "licence": str(card["licence"])}
+        return card | facts | {"architecture": dict(card["architecture"])}
     except FileNotFoundError as error:
         raise InputError(f"There is no checkpoint card at {card_path(path)}.") from error
     except (ValueError, KeyError, TypeError, OSError) as error:

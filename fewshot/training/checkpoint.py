@@ -35,10 +35,11 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["run"])
+        int(facts["recipe"]["steps"])  # what any state has
         return load_file(path), facts
     except FileNotFoundError as error:
         raise InputError(f"There is no run to resume at {path}.") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not the state of a training run.") from error
 
 

@@ -16,7 +16,7 @@ from fewshot import __version__
 from fewshot.data.cache import cache_folder, write_atomically
 from fewshot.data.omniglot import Omniglot, load_omniglot
 from fewshot.device import best_device
-from fewshot.encoders.convnet import ConvNetConfig
+from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.ink import INK_VERSION, find_ink
 from fewshot.encoders.weights import (
     load_card,
@@ -127,8 +127,13 @@ def train_checkpoint(
     device = best_device()
     config, weights, warm_start = ConvNetConfig(), None, None
     if initial is not None:
-        config = ConvNetConfig.from_dict(load_card(initial)["architecture"])
-        weights = without_prefix("encoder", load_weights(initial))
+        card, weights = load_card(initial), load_weights(initial)
+        weights = without_prefix("encoder", weights)
+        try:
+            config = ConvNetConfig.from_dict(card["architecture"])
+            ConvNet(config).load_state_dict(weights)
+        except (RuntimeError, TypeError) as error:
+            raise InputError(f"{initial} does not hold the network its card describes.") from error
         warm_start = {"checkpoint": initial.name, "sha256": sha256(initial)}
     characters = load_characters(folder, config.input_size, recipe, device)
     if minutes is not None:
@@ -136,6 +141,7 @@ def train_checkpoint(
         steps = planned or _steps_in(minutes, recipe, config, characters)
         recipe = recipe.with_changes(steps=steps)
     run = start(recipe, config, characters.train, weights)
+    run.origin |= {"warm_start": warm_start, "data": characters.facts}
     if resume:
         run.load(state_path(output), recipe)
     train(

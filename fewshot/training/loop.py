@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class Run:
 
     Attributes:
         objective: encoder and heads as they are now.
+        origin: what else determines it beside the recipe, JSON-ready.
         step: steps done.
         best: weights with the best validation score so far.
         best_step: when that was.
@@ -58,6 +60,7 @@ class Run:
 
     objective: Objective
     optimizer: torch.optim.Optimizer
+    origin: dict = field(default_factory=dict)
     step: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     best_step: int = 0
@@ -69,6 +72,7 @@ class Run:
         tensors = with_prefix("now", self.objective.state_dict()) | with_prefix("best", self.best)
         facts = {
             "recipe": recipe.as_dict(),
+            "origin": self.origin,
             "step": self.step,
             "best_step": self.best_step,
             "validation": self.validation,
@@ -83,7 +87,9 @@ class Run:
             InputError: the state is of another recipe, or of other training characters.
         """
         tensors, facts = load_state(path)
-        changed = [k for k, v in recipe.as_dict().items() if facts["recipe"].get(k) != v]
+        saved = facts["recipe"] | facts.get("origin", {})
+        wanted = json.loads(json.dumps(recipe.as_dict() | self.origin))
+        changed = [k for k, v in wanted.items() if saved.get(k) != v]
         if changed:
             raise InputError(
                 f"{path} is the state of a run with another {', '.join(changed)}; resume with the "
@@ -91,12 +97,12 @@ class Run:
             )
         try:
             self.objective.load_state_dict(without_prefix("now", tensors))
-        except RuntimeError as error:
-            raise InputError(f"{path} is the state of a run on other characters.") from error
-        unpack_optimizer(self.optimizer, tensors)
-        self.best = without_prefix("best", tensors)
-        self.step, self.best_step = facts["step"], facts["best_step"]
-        self.validation, self.seconds = facts["validation"], facts["seconds"]
+            unpack_optimizer(self.optimizer, tensors)
+            self.best = without_prefix("best", tensors)
+            self.step, self.best_step = facts["step"], facts["best_step"]
+            self.validation, self.seconds = facts["validation"], facts["seconds"]
+        except (RuntimeError, KeyError) as error:
+            raise InputError(f"{path} does not hold a run of this network and data.") from error
 
 
 def start(
@@ -120,7 +126,8 @@ def start(
     if initial is not None:
         objective.encoder.load_state_dict(initial)
         objective.warm_start(data)
-    return Run(objective, _optimizer(objective, recipe))
+    origin = {"architecture": config.as_dict(), "classes": len(data.ink)}
+    return Run(objective, _optimizer(objective, recipe), origin)
 
 
 def train(
@@ -170,10 +177,10 @@ def train(
         if state is not None and time.monotonic() - saved > SAVE_EVERY_SECONDS:
             run.save(state, recipe)
             saved = time.monotonic()
-    if not run.best:
-        _choose(run, validate(run.objective, validation))
     if state is not None:
         run.save(state, recipe)
+    if not run.best:  # after saving: going on, the run is to choose as if never stopped
+        _choose(run, validate(run.objective, validation))
     return run
 
 

@@ -59,6 +59,8 @@ def draw_grid(
     classes: Tensor, n_per_class: int, n_images: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """``n_images`` distinct images of each class: ids and image numbers ``(n * n_images,)``."""
+    if n_images > n_per_class:
+        raise ValueError(f"{n_images} distinct images of each class asked for, of {n_per_class}")
     device = generator.device
     scores = torch.rand(len(classes), n_per_class, generator=generator, device=device)
     numbers = scores.argsort(1)[:, :n_images]
