@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,11 +17,12 @@ import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_clip import write_tiny_clip
 
 from fewshot.handwriting import draw
 from fewshot.images import support_set
 from fewshot.types import Comparison, InputError, MethodResult, Neighbour, Picture, Prediction
-from fewshot.ui import classes_panel, errors, files, inputs, markup, server
+from fewshot.ui import classes_panel, clip_files, errors, files, inputs, markup, server
 from fewshot.ui.cards import cards_html, table_html
 from fewshot.ui.engine import TITLES, Choices, Step, compare_in_steps, without_baseline
 from fewshot.ui.results import Results, n_right, odd_ones, percent, results_of, verdict
@@ -371,6 +373,53 @@ def test_a_stop_between_methods_ends_the_work(monkeypatch: pytest.MonkeyPatch) -
         next(running)
     running.close()
     assert fitted == ["siamese"]
+
+
+def test_photos_go_through_one_clip_for_every_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
+    support, queries = task()
+    *_, full = compare_in_steps(support, queries, "photos", Choices())
+    assert list(full.results) == [*TITLES, "prototype"]
+    html = cards_html(results_of(full, support, queries, {}, note="A note."), 0)
+    assert "absent" not in html
+    assert "never your pictures" in html
+    assert "A note." in html
+
+
+# CLIP's files
+
+
+def test_a_model_given_at_the_start_is_offered_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(write_tiny_clip(tmp_path / "tiny"))
+    monkeypatch.setenv("FEWSHOT_CLIP", folder)
+    listed, default = clip_files.choices()
+    assert default == folder
+    assert listed[0] == ("tiny", folder)
+    found = clip_files.whereabouts(None)
+    assert found.here and not found.downloadable
+    assert folder not in found.sentence  # a visitor need not know where things lie
+
+
+def test_a_model_that_is_not_here_may_be_downloaded_if_it_is_listed() -> None:
+    listed, default = clip_files.choices()
+    assert listed[0][1] == default == "ViT-B-32"
+    found = clip_files.whereabouts("ViT-B-32")
+    assert not found.here and found.downloadable
+    assert clip_files.size("ViT-B-32") == "605 MB"
+    assert not clip_files.whereabouts("/etc").downloadable
+    with pytest.raises(InputError, match="can be downloaded here"):
+        next(clip_files.download("hf-hub:somebody/something"))
+
+
+def test_an_unreachable_hub_is_said_within_three_seconds() -> None:
+    began = time.monotonic()
+    with pytest.raises(InputError, match="hub did not answer"):
+        list(clip_files.download("ViT-B-32"))
+    assert time.monotonic() - began < 3.5
 
 
 # The boundary
