@@ -18,7 +18,11 @@ def main() -> None:
         help="default: $GRADIO_SERVER_PORT, else 7860",
     )
     parser.add_argument("--share", action="store_true", help="ask gradio.live for an address")
-    parser.add_argument("--model", metavar="NAME|PATH", help="CLIP model; default: ViT-B-32")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="CLIP model; default: ViT-B-32 if on this machine, else the embedded one",
+    )
     chosen = parser.parse_args()
     try:
         server.run(chosen.host, chosen.port, share=chosen.share, model=chosen.model)

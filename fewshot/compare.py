@@ -71,7 +71,15 @@ class Fitted:
             for name, fitted in self.methods.items()
         }
         names = tuple(query.name for query in queries)
-        return Comparison(self.classes, names, results, self.unavailable)
+        encoders = {name: fitted.encoder for name, fitted in self.methods.items()}
+        return Comparison(
+            self.classes,
+            names,
+            results,
+            self.unavailable,
+            {name: encoder.source for name, encoder in encoders.items()},
+            tuple(dict.fromkeys(e.caution for e in encoders.values() if e.caution)),
+        )
 
 
 def fit(

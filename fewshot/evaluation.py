@@ -19,6 +19,7 @@ from fewshot.prompts import templates
 from fewshot.types import InputError, Support
 
 EMBEDDED_AT_ONCE = 512
+EPISODES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -170,18 +171,22 @@ def _run(
     views = space.views(method.encoder, method.n_views) if method.n_views else None
     hits, top5 = [], 0
     began = time.perf_counter()
-    for number, episode in enumerate(episodes):
-        if number % 50 == 0:
-            on_progress(number / len(episodes), f"evaluating {method.name}")
-        support = Support(
-            tuple(space.pool.classes[c] for c in episode.classes),
-            episode.support_labels,
-            x[episode.support],
-            None if views is None else views[episode.support],
-        )
-        method.fit(support, x[episode.queries] if method.transductive else None)
-        probabilities = method.predict(x[episode.queries]).probabilities
-        hits.append(probabilities.argmax(1) == episode.query_labels)
-        true = np.take_along_axis(probabilities, episode.query_labels[:, None], 1)
-        top5 += int(((probabilities > true).sum(1) < 5).sum())
+    for start in range(0, len(episodes), EPISODES_AT_ONCE):
+        on_progress(start / len(episodes), f"evaluating {method.name}")
+        part = episodes[start : start + EPISODES_AT_ONCE]
+        supports = [
+            Support(
+                tuple(space.pool.classes[c] for c in episode.classes),
+                episode.support_labels,
+                x[episode.support],
+                None if views is None else views[episode.support],
+            )
+            for episode in part
+        ]
+        predictions = method.predict_episodes(supports, [x[e.queries] for e in part])
+        for episode, prediction in zip(part, predictions, strict=True):
+            probabilities = prediction.probabilities
+            hits.append(probabilities.argmax(1) == episode.query_labels)
+            true = np.take_along_axis(probabilities, episode.query_labels[:, None], 1)
+            top5 += int(((probabilities > true).sum(1) < 5).sum())
     return hits, top5, time.perf_counter() - began

@@ -10,10 +10,11 @@ from fewshot.types import Comparison, MethodResult
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """``{"classes", "queries": [{"file", "predictions": {method: …}}], "unavailable"}``.
+    """``{"classes", "queries": [{"file", "predictions": {method: …}}], "unavailable", …}``.
 
     Each prediction has "label", "probabilities" by class, "milliseconds", and "neighbours", the
-    nearest support pictures with their cosine similarity.
+    nearest support pictures with their cosine similarity. Beside them "encoders", by method where
+    its encoder's weights come from, and "cautions", sentences on where not to trust one.
     """
     return {
         "classes": list(comparison.classes),
@@ -27,6 +28,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             for query, file in enumerate(comparison.queries)
         ],
         "unavailable": dict(comparison.unavailable),
+        "encoders": dict(comparison.sources),
+        "cautions": list(comparison.cautions),
     }
 
 

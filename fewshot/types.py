@@ -138,12 +138,16 @@ class Comparison:
         queries: the query pictures' names.
         results: by method name, in the order asked for.
         unavailable: by method name, one sentence on why it could not answer.
+        sources: by method name, where its encoder's weights come from.
+        cautions: sentences that say where not to trust an encoder that took part.
     """
 
     classes: tuple[str, ...]
     queries: tuple[str, ...]
     results: dict[str, MethodResult]
     unavailable: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
 
     def votes(self, query: int) -> dict[str, list[str]]:
         """Class name -> the methods whose top label it is, for one query."""

@@ -223,10 +223,10 @@ def test_a_view_depends_on_its_own_row_alone() -> None:
     together = augment(ink, drawn, Augmentation(), turns)
     for i in (0, 3, 5):
         alone = augment(ink[i : i + 1], drawn[i : i + 1], Augmentation(), turns[i : i + 1])
-        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-6)
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-5)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     shuffled = augment(ink[order], drawn[order], Augmentation(), turns[order])
-    torch.testing.assert_close(shuffled, together[order], rtol=0, atol=1e-6)
+    torch.testing.assert_close(shuffled, together[order], rtol=0, atol=1e-5)
 
 
 def test_equal_rows_give_equal_views_and_others_differ() -> None:

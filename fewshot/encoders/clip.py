@@ -39,6 +39,7 @@ class ClipEncoder(Encoder):
         model: str,
         checkpoint: str,
         licence: str,
+        caution: str = "",
     ) -> None:
         """Wrap a model that is loaded already; :func:`load_clip` loads one.
 
@@ -47,6 +48,7 @@ class ClipEncoder(Encoder):
             model: how it was chosen.
             checkpoint: SHA-256 of its weights.
             licence: of the weights.
+            caution: where not to trust it, one sentence for people.
         """
         self._device = best_device()
         self._network = network.eval().to(self._device)
@@ -57,6 +59,7 @@ class ClipEncoder(Encoder):
         self.digest = f"clip-{checkpoint}"
         self.source = f"open_clip, {model}"
         self.licence = licence
+        self.caution = caution
         self.temperature = float(network.logit_scale.detach().exp())
         self.dim = self.embed_texts(["a picture"]).shape[1]
 
@@ -137,4 +140,5 @@ def load_clip(folder: ClipFolder) -> ClipEncoder:
         model=folder.name,
         checkpoint=sha256(folder.path / WEIGHTS_FILE),
         licence=folder.licence,
+        caution=folder.caution,
     )

@@ -1,12 +1,13 @@
-"""Which CLIP models there are, and where their files lie: on disk, or a download away.
+"""Which CLIP models there are, and where their files lie: shipped, on disk, or a download away.
 
 A model is a folder with ``open_clip_config.json`` and ``open_clip_model.safetensors``, as the
 hub's open_clip repositories have them. A model of the list below is such a folder in the hub's
-cache; a path is one given by hand.
+cache, the embedded one such a folder in assets/; a path is one given by hand.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from fewshot.types import InputError
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
+CARD_FILE = "card.json"  # of the embedded model
 # Tokenizer files are fetched too, for the models whose text tower does not use CLIP's own.
 PATTERNS = [CONFIG_FILE, WEIGHTS_FILE, "tokenizer*.json", "special_tokens_map.json", "vocab.*"]
 ANSWER_SECONDS = 2.5
@@ -29,49 +31,88 @@ class ClipModel:
         repository: on the hub.
         megabytes: size of the download.
         licence: of the weights.
+        accuracy: published zero-shot accuracy on ImageNet's 1,000 classes, in percent
+            (https://github.com/mlfoundations/open_clip/blob/main/docs/openclip_results.csv and
+            https://huggingface.co/timm/MobileCLIP2-S0-OpenCLIP).
+        note: what else speaks for or against it, or empty.
     """
 
     name: str
     repository: str
     megabytes: int
     licence: str
+    accuracy: float
+    note: str = ""
 
 
 CLIP_MODELS = {
     model.name: model
     for model in (
-        ClipModel("ViT-B-32", "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K", 605, "MIT"),
-        ClipModel("ViT-B-16", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", 599, "MIT"),
-        ClipModel("ViT-L-14", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", 1712, "MIT"),
+        ClipModel("ViT-B-32", "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K", 605, "MIT", 69.2),
+        ClipModel("ViT-B-16", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", 599, "MIT", 73.5),
+        ClipModel(
+            "MobileCLIP2-S0", "timm/MobileCLIP2-S0-OpenCLIP", 300, "Apple AMLR, research only", 71.5
+        ),
+        ClipModel(
+            "ViT-L-14", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", 1712, "MIT", 79.2, "for a GPU"
+        ),
     )
 }
 DEFAULT_CLIP = "ViT-B-32"
+# Shipped with the project: what answers where no other model is on the machine.
+EMBEDDED = "embedded"
+EMBEDDED_FOLDER = Path(__file__).parents[2] / "assets" / "checkpoints" / "clip-embedded"
 
 
 @dataclass(frozen=True)
 class ClipFolder:
-    """A model whose files are on disk."""
+    """A model whose files are on disk.
+
+    Attributes:
+        name: how it was chosen.
+        path: the folder.
+        licence: of the weights.
+        caution: where not to trust it, one sentence for people, or empty.
+    """
 
     name: str
     path: Path
     licence: str
+    caution: str = ""
 
 
-def clip_name(model: str | None) -> str:
-    """The model meant by a user's choice: ``$FEWSHOT_CLIP``, or the default, where it is None."""
-    return model or os.environ.get("FEWSHOT_CLIP") or DEFAULT_CLIP
+def clip_name(model: str | None) -> str | None:
+    """The model meant by a user's choice: ``$FEWSHOT_CLIP``, where it is None and that is set."""
+    return model or os.environ.get("FEWSHOT_CLIP") or None
 
 
 def find_clip(model: str | None = None) -> ClipFolder:
     """Where a model lies on this machine; nothing is downloaded.
 
     Args:
-        model: a name of :data:`CLIP_MODELS`, ``hf-hub:OWNER/NAME``, or a folder.
+        model: ``embedded``, a name of :data:`CLIP_MODELS`, ``hf-hub:OWNER/NAME``, or a folder;
+            None takes the default where it is on this machine, else the embedded one.
 
     Raises:
         InputError: it is not on this machine, or is not a model; says what to do.
     """
     name = clip_name(model)
+    if name is not None:
+        return _found(name)
+    try:
+        return _found(DEFAULT_CLIP)
+    except InputError:
+        return _found(EMBEDDED)
+
+
+def _found(name: str) -> ClipFolder:
+    if name == EMBEDDED:
+        card = json.loads((EMBEDDED_FOLDER / CARD_FILE).read_text("utf-8"))
+        caution = (
+            f"CLIP is the small embedded model here: it knows {card['knows']}. For other names and "
+            "larger pictures choose a real CLIP model under Settings."
+        )
+        return ClipFolder(EMBEDDED, EMBEDDED_FOLDER, card["licence"], caution)
     repository = _repository(name)
     if repository is None:
         return _local(name)
@@ -96,10 +137,10 @@ def download_clip(model: str | None = None) -> ClipFolder:
     Raises:
         InputError: the hub cannot be reached within 3 s, or has no such model.
     """
-    name = clip_name(model)
+    name = clip_name(model) or DEFAULT_CLIP
     repository = _repository(name)
     if repository is None:
-        return _local(name)
+        return _found(name)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -136,7 +177,7 @@ def _local(name: str) -> ClipFolder:
     path = Path(name).expanduser()
     if not path.is_dir():
         raise InputError(
-            f"There is no CLIP model “{name}”: choose {', '.join(CLIP_MODELS)}, "
+            f"There is no CLIP model “{name}”: choose {EMBEDDED}, {', '.join(CLIP_MODELS)}, "
             "hf-hub:OWNER/NAME, or the folder of a local copy."
         )
     for file in (CONFIG_FILE, WEIGHTS_FILE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +96,23 @@ class Method(ABC):
     @abstractmethod
     def predict(self, queries: np.ndarray) -> Prediction:
         """Classify ``(q, d)`` queries; changes nothing."""
+
+    def predict_episodes(
+        self, supports: Sequence[Support], queries: Sequence[np.ndarray]
+    ) -> list[Prediction]:
+        """What ``fit`` and ``predict`` give for each of some unrelated support sets.
+
+        A method that can learn from many at once does so.
+
+        Args:
+            supports: one an episode.
+            queries: each episode's, ``(q, d)``.
+        """
+        looked_at = queries if self.transductive else [None] * len(supports)
+        return [
+            self.fit(support, seen).predict(x)
+            for support, seen, x in zip(supports, looked_at, queries, strict=True)
+        ]
 
     def _prediction(
         self,

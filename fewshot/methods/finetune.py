@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from fewshot.losses import prototype_loss
 from fewshot.methods.base import Method
@@ -34,13 +37,7 @@ class FineTune(Method):
 
     def fit(self, support: Support, queries: np.ndarray | None = None) -> FineTune:
         """See :class:`Method`."""
-        self.classes_ = support.classes
-        self.support_ = support.embeddings
-        start = prototypes(support.embeddings, support.labels, len(support.classes))
-        self.weights_, self.biases_ = start, np.zeros(len(start), np.float32)
-        if self.settings.steps:
-            self.weights_, self.biases_ = self._learn(start, support)
-        return self
+        return self._keep(support, *(part[0] for part in self._learn([support])))
 
     def predict(self, queries: np.ndarray) -> Prediction:
         """See :class:`Method`; the score is the cosine to a learned row."""
@@ -48,24 +45,71 @@ class FineTune(Method):
         evidence = cosine_similarities(queries, self.support_)
         return self._prediction(self.temperature * cosines + self.biases_, cosines, evidence)
 
-    def _learn(self, start: np.ndarray, support: Support) -> tuple[np.ndarray, np.ndarray]:
-        """Full-batch gradient descent with momentum.
+    def predict_episodes(
+        self, supports: Sequence[Support], queries: Sequence[np.ndarray]
+    ) -> list[Prediction]:
+        """See :class:`Method`; support sets of one size are learned from together."""
+        if len({(len(s.labels), len(s.classes), s.views is None) for s in supports}) > 1:
+            return super().predict_episodes(supports, queries)
+        learned = zip(supports, *self._learn(supports), queries, strict=True)
+        return [self._keep(support, w, b).predict(x) for support, w, b, x in learned]
 
-        Not Adam: where a gradient is only rounding noise, Adam takes steps as large as anywhere,
-        so that the order of the support pictures would show in the answer.
-        """
-        x, labels = _examples(support)
-        x, labels = torch.from_numpy(x), torch.from_numpy(labels)
-        weights = torch.from_numpy(start).requires_grad_()
-        biases = torch.zeros(len(start), requires_grad=True)
-        optimizer = torch.optim.SGD([weights, biases], lr=LEARNING_RATE, momentum=MOMENTUM)
-        for _ in range(self.settings.steps):
-            logits = self.temperature * x @ F.normalize(weights, dim=1).T + biases
-            loss = prototype_loss(logits, labels, self.settings.entropy_weight)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        return weights.detach().numpy(), biases.detach().numpy()
+    def _keep(self, support: Support, weights: np.ndarray, biases: np.ndarray) -> FineTune:
+        self.classes_, self.support_ = support.classes, support.embeddings
+        self.weights_, self.biases_ = weights, biases
+        return self
+
+    def _learn(self, supports: Sequence[Support]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows ``(e, n_way, d)`` and biases ``(e, n_way)`` of ``e`` support sets of one size."""
+        start = np.stack([prototypes(s.embeddings, s.labels, len(s.classes)) for s in supports])
+        if not self.settings.steps:
+            return start, np.zeros(start.shape[:2], np.float32)
+        x, labels = (np.stack(part) for part in zip(*map(_examples, supports), strict=True))
+        weights, biases = fine_tune(
+            torch.from_numpy(x),
+            torch.from_numpy(labels),
+            torch.from_numpy(start),
+            steps=self.settings.steps,
+            temperature=self.temperature,
+            entropy_weight=self.settings.entropy_weight,
+        )
+        return weights.numpy(), biases.numpy()
+
+
+def fine_tune(
+    x: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    *,
+    steps: int,
+    temperature: float,
+    entropy_weight: float,
+) -> tuple[Tensor, Tensor]:
+    """Learn W and b of ``e`` episodes at once by full-batch gradient descent with momentum.
+
+    Not Adam: where a gradient is only rounding noise, Adam takes steps as large as anywhere, so
+    that the order of the support pictures would show in the answer.
+
+    Args:
+        x: ``(e, n, d)`` unit-norm examples.
+        labels: ``(e, n)`` int64.
+        start: ``(e, n_way, d)`` rows to start from; biases start at 0.
+        steps, temperature, entropy_weight: as in :class:`Settings`.
+
+    Returns:
+        W ``(e, n_way, d)`` and b ``(e, n_way)``.
+    """
+    weights = start.clone().requires_grad_()
+    biases = torch.zeros(start.shape[:2], requires_grad=True)
+    optimizer = torch.optim.SGD([weights, biases], lr=LEARNING_RATE, momentum=MOMENTUM)
+    for _ in range(steps):
+        cosines = x @ F.normalize(weights, dim=2).mT  # (e, n, n_way)
+        logits = temperature * cosines + biases.unsqueeze(1)
+        mean = prototype_loss(logits.flatten(0, 1), labels.flatten(), entropy_weight)
+        optimizer.zero_grad()
+        (mean * len(x)).backward()  # the sum over episodes: none feels how many there are
+        optimizer.step()
+    return weights.detach(), biases.detach()
 
 
 def _examples(support: Support) -> tuple[np.ndarray, np.ndarray]:

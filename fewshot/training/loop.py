@@ -16,10 +16,10 @@ from fewshot.device import autocast, precision_name
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.weights import with_prefix, without_prefix
 from fewshot.training.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
-from fewshot.training.objectives import OBJECTIVES, Objective, TrainingData
-from fewshot.training.recipe import Recipe
+from fewshot.training.objective import Objective, OnDevice
+from fewshot.training.objectives import OBJECTIVES, TrainingData
+from fewshot.training.recipe import Recipe, RunRecipe
 from fewshot.training.samplers import step_generator
-from fewshot.training.validation import ValidationSet, validate
 from fewshot.types import InputError
 
 REPORT_EVERY = 20
@@ -67,7 +67,7 @@ class Run:
     validation: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def save(self, path: Path, recipe: Recipe) -> None:
+    def save(self, path: Path, recipe: RunRecipe) -> None:
         """Write everything a resumed run needs."""
         tensors = with_prefix("now", self.objective.state_dict()) | with_prefix("best", self.best)
         facts = {
@@ -80,7 +80,7 @@ class Run:
         }
         save_state(path, tensors | pack_optimizer(self.optimizer), facts)
 
-    def load(self, path: Path, recipe: Recipe) -> None:
+    def load(self, path: Path, recipe: RunRecipe) -> None:
         """Go back to where :meth:`save` was called.
 
         Raises:
@@ -111,7 +111,7 @@ def start(
     data: TrainingData,
     initial: dict[str, Tensor] | None = None,
 ) -> Run:
-    """A run at step 0, on the data's device.
+    """A run on drawings at step 0, on the data's device.
 
     Args:
         recipe: what to do.
@@ -122,19 +122,23 @@ def start(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         objective = OBJECTIVES[recipe.method](ConvNet(config), recipe, len(data.ink))
-    objective.to(data.ink.device)
+    objective.to(data.device)
     if initial is not None:
         objective.encoder.load_state_dict(initial)
         objective.warm_start(data)
-    origin = {"architecture": config.as_dict(), "classes": len(data.ink)}
+    return begin(objective, recipe, {"architecture": config.as_dict(), "classes": len(data.ink)})
+
+
+def begin(objective: Objective, recipe: RunRecipe, origin: dict) -> Run:
+    """A run at step 0 of modules that are on their device already."""
     return Run(objective, _optimizer(objective, recipe), origin)
 
 
 def train(
     run: Run,
-    recipe: Recipe,
-    data: TrainingData,
-    validation: ValidationSet,
+    recipe: RunRecipe,
+    data: OnDevice,
+    validate: Callable[[Objective], dict[str, float]],
     *,
     state: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -146,7 +150,7 @@ def train(
         run: from :func:`start`, perhaps after :meth:`Run.load`.
         recipe: as the run was started with.
         data: training characters, on the run's device.
-        validation: held-out characters, on the same device.
+        validate: figures on held-out data; the weights with the highest "score" are kept.
         state: file to save the run's state to, every minute and at the end.
         on_progress: called every few steps.
         should_stop: asked before every step; True ends the run after saving its state.
@@ -154,7 +158,7 @@ def train(
     Returns:
         The run; ``run.best`` holds the weights to keep.
     """
-    device = data.ink.device
+    device = data.device
     began, saved = time.monotonic() - run.seconds, time.monotonic()
     losses: list[Tensor] = []
     reported = time.monotonic()
@@ -165,7 +169,7 @@ def train(
         run.seconds = time.monotonic() - began
         last = run.step == recipe.steps
         if run.step % recipe.validate_every == 0 or last:
-            _choose(run, validate(run.objective, validation))
+            _choose(run, validate(run.objective))
         if run.step % REPORT_EVERY == 0 or last:
             elapsed = time.monotonic() - reported
             rate = len(losses) * recipe.batch / elapsed
@@ -180,7 +184,7 @@ def train(
     if state is not None:
         run.save(state, recipe)
     if not run.best:  # after saving: going on, the run is to choose as if never stopped
-        _choose(run, validate(run.objective, validation))
+        _choose(run, validate(run.objective))
     return run
 
 
@@ -195,9 +199,9 @@ def describe_device(device: torch.device) -> str:
     return f"{device.type}, {precision_name(device)}"
 
 
-def _step(run: Run, data: TrainingData, generator: torch.Generator) -> Tensor:
+def _step(run: Run, data: OnDevice, generator: torch.Generator) -> Tensor:
     run.objective.train()
-    with autocast(data.ink.device):
+    with autocast(data.device):
         loss = run.objective.loss(data, generator)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -213,7 +217,7 @@ def _choose(run: Run, figures: dict[str, float]) -> None:
         run.best = {k: v.detach().clone() for k, v in run.objective.state_dict().items()}
 
 
-def _optimizer(objective: Objective, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(objective: Objective, recipe: RunRecipe) -> torch.optim.Optimizer:
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in objective.named_parameters():
         decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
@@ -230,7 +234,7 @@ def _optimizer(objective: Objective, recipe: Recipe) -> torch.optim.Optimizer:
     raise InputError(f"There is no optimizer {recipe.optimizer}: take adamw or sgd.")
 
 
-def _set_rates(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
+def _set_rates(optimizer: torch.optim.Optimizer, recipe: RunRecipe, step: int) -> None:
     """Linear warm-up, then a cosine to 0 (Loshchilov, Hutter 2017, arXiv 1608.03983)."""
     warmup = max(1, int(recipe.warmup * recipe.steps))
     if step < warmup:

@@ -12,6 +12,7 @@ from fewshot.encoders.augment import augment, draw
 from fewshot.encoders.convnet import ConvNet
 from fewshot.encoders.pair_head import PairHead
 from fewshot.losses import batch_hard_triplet_loss, pair_loss
+from fewshot.training.objective import Objective
 from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import draw_classes, draw_grid, draw_images, draw_pairs
 
@@ -32,6 +33,11 @@ class TrainingData:
     groups: Tensor
 
     @property
+    def device(self) -> torch.device:
+        """Where it is, and so where everything is computed."""
+        return self.ink.device
+
+    @property
     def n_images(self) -> int:
         """Images per class."""
         return self.ink.shape[1]
@@ -50,8 +56,8 @@ class TrainingData:
         return augment(self.ink[characters, numbers], drawn, recipe.augmentation, turns)
 
 
-class Objective(nn.Module):
-    """An encoder, what is trained with it, and the loss of one step."""
+class DrawingsObjective(Objective):
+    """A drawings encoder, what is trained with it, and the loss of one step."""
 
     def __init__(self, encoder: ConvNet, recipe: Recipe, n_classes: int) -> None:
         super().__init__()
@@ -65,10 +71,6 @@ class Objective(nn.Module):
 
     def warm_start(self, data: TrainingData) -> None:
         """Fit what is trained beside the encoder to an encoder that is trained already."""
-
-    def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
-        """Draw a batch and return its scalar loss."""
-        raise NotImplementedError(f"{type(self).__name__} has no loss")
 
     def similarity(self, queries: Tensor, supports: Tensor) -> Tensor:
         """Likeness of embeddings ``(..., q, d)`` and ``(..., n, d)``: ``(..., q, n)``."""
@@ -88,7 +90,7 @@ class Objective(nn.Module):
         return self.encoder(data.views(labels, numbers, recipe, generator)), labels
 
 
-class PrototypeObjective(Objective):
+class PrototypeObjective(DrawingsObjective):
     """A cosine softmax over the base characters, whose last layer is dropped afterwards.
 
     Its rows are learned prototypes. Gidaris, Komodakis: Dynamic few-shot visual learning without
@@ -147,7 +149,7 @@ class PrototypeObjective(Objective):
         return F.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
 
 
-class SiameseObjective(Objective):
+class SiameseObjective(DrawingsObjective):
     """Binary cross-entropy on pairs, half of them of the same class."""
 
     def build(self, n_classes: int) -> None:
@@ -171,7 +173,7 @@ class SiameseObjective(Objective):
         return {"encoder": self.encoder, "head": self.head}
 
 
-class TripletObjective(Objective):
+class TripletObjective(DrawingsObjective):
     """Triplets with the batch's hardest positive and negative."""
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:

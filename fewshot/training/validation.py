@@ -11,7 +11,7 @@ from torch import Tensor
 from fewshot.data.omniglot import Omniglot
 from fewshot.device import autocast
 from fewshot.episodes import Episode, Protocol, draw_episodes
-from fewshot.training.objectives import Objective, TrainingData
+from fewshot.training.objectives import DrawingsObjective, TrainingData
 from fewshot.training.recipe import HELD_OUT_ALPHABETS
 
 EPISODES = 300
@@ -30,6 +30,10 @@ class ValidationSet:
 
     data: TrainingData
     episodes: dict[str, list[Episode]]
+
+    def __call__(self, objective: DrawingsObjective) -> dict[str, float]:
+        """What the training loop asks: :func:`validate` on this set."""
+        return validate(objective, self)
 
 
 def split_alphabets(groups: np.ndarray, held_out: int) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +72,7 @@ def validation_set(data: TrainingData, episodes: int = EPISODES) -> ValidationSe
 
 
 @torch.no_grad()
-def embed_all(objective: Objective, data: TrainingData, batch: int = 512) -> Tensor:
+def embed_all(objective: DrawingsObjective, data: TrainingData, batch: int = 512) -> Tensor:
     """Embeddings ``(classes * images, d)`` of every character as it is, class by class."""
     objective.eval()
     images = data.ink.flatten(0, 1)
@@ -78,7 +82,7 @@ def embed_all(objective: Objective, data: TrainingData, batch: int = 512) -> Ten
 
 
 @torch.no_grad()
-def validate(objective: Objective, validation: ValidationSet) -> dict[str, float]:
+def validate(objective: DrawingsObjective, validation: ValidationSet) -> dict[str, float]:
     """1-shot accuracy by protocol name, and their mean as "score"."""
     x = embed_all(objective, validation.data)
     accuracy = {}
@@ -95,7 +99,7 @@ def validate(objective: Objective, validation: ValidationSet) -> dict[str, float
 
 
 @torch.no_grad()
-def choose_temperature(objective: Objective, validation: ValidationSet) -> float:
+def choose_temperature(objective: DrawingsObjective, validation: ValidationSet) -> float:
     """Factor on cosines that makes the softmax's probabilities likeliest on held-out characters.
 
     The least negative log-likelihood over 5-way episodes of 1 and of 5 shots, classified by

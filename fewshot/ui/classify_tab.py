@@ -128,7 +128,7 @@ def run_engine(
         queries = inputs.queries_of_gallery(gallery)
         for step in compare_in_steps(support, queries, preset, choices):
             if isinstance(step, Comparison):
-                note = get_preset(preset).note
+                note = " ".join(filter(None, [get_preset(preset).note, *step.cautions]))
                 results = results_of(step, support, queries, known or {}, note)
                 # What an example shows is no news once its queries are gone.
                 message = about if any(results.answers) else ""

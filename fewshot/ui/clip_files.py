@@ -6,8 +6,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewshot.types import InputError
+
+if TYPE_CHECKING:
+    from fewshot.encoders.clip_models import ClipModel
 
 POLL_SECONDS = 0.5
 
@@ -28,34 +32,44 @@ class Whereabouts:
 
 
 def choices() -> tuple[list[tuple[str, str]], str]:
-    """(label, value) of each model that can be chosen, and the default's value."""
-    from fewshot.encoders.clip_models import CLIP_MODELS, clip_name
+    """(label, value) of each model that can be chosen, and the value to begin with."""
+    from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, clip_name, find_clip
 
-    default = clip_name(None)
-    listed = [(f"{m.name} ({m.megabytes:,} MB, {m.licence})", m.name) for m in CLIP_MODELS.values()]
-    if default not in CLIP_MODELS:  # given by whoever started the page
-        listed.insert(0, (Path(default).name, default))
-    return listed, default
+    listed = [("Small embedded model (shipped with the app)", EMBEDDED)]
+    listed += [(_label(model), model.name) for model in CLIP_MODELS.values()]
+    given = clip_name(None)
+    if given not in (None, EMBEDDED, *CLIP_MODELS):  # by whoever started the page
+        listed.insert(0, (Path(given).name, given))
+    return listed, given or find_clip().name
+
+
+def _label(model: ClipModel) -> str:
+    note = f", {model.note}" if model.note else ""
+    return (
+        f"{model.name} ({model.megabytes:,} MB, {model.accuracy}% zero-shot on ImageNet, "
+        f"{model.licence}{note})"
+    )
 
 
 def size(model: str | None) -> str:
     """The size of a listed model's download, "605 MB", or nothing."""
     from fewshot.encoders.clip_models import CLIP_MODELS, clip_name
 
-    listed = CLIP_MODELS.get(clip_name(model))
+    listed = CLIP_MODELS.get(clip_name(model) or "")
     return f"{listed.megabytes:,} MB" if listed else ""
 
 
 def whereabouts(model: str | None) -> Whereabouts:
     """Look for a model on this machine."""
-    from fewshot.encoders.clip_models import CLIP_MODELS, clip_name, find_clip
+    from fewshot.encoders.clip_models import CLIP_MODELS, find_clip
 
-    name = clip_name(model)
     try:
-        found = find_clip(name)
+        found = find_clip(model)
     except InputError as error:
-        return Whereabouts(False, str(error), name in CLIP_MODELS)
-    shown_name = name if name in CLIP_MODELS else Path(name).name
+        return Whereabouts(False, str(error), model in CLIP_MODELS)
+    if found.caution:
+        return Whereabouts(True, f"{found.caution} Licence: {found.licence}.", False)
+    shown_name = found.name if found.name in CLIP_MODELS else Path(found.name).name
     sentence = f"{shown_name} is on this machine (licence: {found.licence})."
     return Whereabouts(True, sentence, False)
 
@@ -69,7 +83,7 @@ def download(model: str | None) -> Iterator[float]:
     """
     from fewshot.encoders.clip_models import CLIP_MODELS, clip_name, download_clip
 
-    name = clip_name(model)
+    name = clip_name(model) or ""
     if name not in CLIP_MODELS:
         raise InputError(f"Only {', '.join(CLIP_MODELS)} can be downloaded here.")
     outcome: list[Exception | None] = []

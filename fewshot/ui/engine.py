@@ -76,18 +76,20 @@ def compare_in_steps(
     """
     yield Step(0.0, "Waking the engine")
     from fewshot.compare import fit
-    from fewshot.encoders.clip_models import CLIP_MODELS, clip_name
+    from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, clip_name
     from fewshot.methods import Settings
 
     values = asdict(choices)
     model = values.pop("model")
     # The choice comes from a browser, and a path would be looked up on this machine.
-    if model not in (None, clip_name(None), *CLIP_MODELS):
+    if model not in (None, clip_name(None), EMBEDDED, *CLIP_MODELS):
         raise InputError(f"There is no CLIP model “{model}”: choose {', '.join(CLIP_MODELS)}.")
     values["templates"] = choices.templates or templates(get_preset(preset).templates)
     settings = Settings(**values)
     results: dict[str, MethodResult] = {}
     unavailable: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    cautions: dict[str, None] = {}  # in order, each once
     names = (*TITLES, BASELINE)
     for number, name in enumerate(names):
         yield Step(number / len(names), TITLES.get(name, "Prototype"))
@@ -96,10 +98,14 @@ def compare_in_steps(
         except InputError as error:
             unavailable[name] = str(error)
         else:
-            results |= fitted.classify(queries).results
+            answer = fitted.classify(queries)
+            results |= answer.results
+            sources |= answer.sources
+            cautions |= dict.fromkeys(answer.cautions)
     if not results:
         raise InputError(next(iter(unavailable.values())))
-    yield Comparison(support.classes, tuple(query.name for query in queries), results, unavailable)
+    names = tuple(query.name for query in queries)
+    yield Comparison(support.classes, names, results, unavailable, sources, tuple(cautions))
 
 
 def compare_at_once(support: SupportSet, queries: Sequence[Picture], preset: str) -> Comparison:

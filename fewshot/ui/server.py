@@ -75,10 +75,10 @@ def _check_address(host: str, port: int) -> None:
 
 def _check_model(model: str) -> None:
     """Refuse a folder that is none; a model of the hub may still be downloaded."""
-    from fewshot.encoders.clip_models import CLIP_MODELS, find_clip
+    from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, find_clip
     from fewshot.types import InputError
 
-    if model in CLIP_MODELS or model.startswith("hf-hub:"):
+    if model in (EMBEDDED, *CLIP_MODELS) or model.startswith("hf-hub:"):
         return
     try:
         find_clip(model)

@@ -1,0 +1,125 @@
+"""From photos and fonts to the embedded CLIP: a folder that open_clip loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from fewshot import __version__
+from fewshot.data.cache import write_atomically
+from fewshot.data.symbols import symbols
+from fewshot.device import best_device
+from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
+from fewshot.encoders.weights import plain
+from fewshot.training.checkpoint import state_path
+from fewshot.training.clip_data import load_clip_data
+from fewshot.training.clip_objective import MEAN, STD, ClipObjective
+from fewshot.training.clip_recipe import ARCHITECTURE, ClipRecipe
+from fewshot.training.loop import Progress, Run, begin, describe_device, train
+
+
+def configuration() -> dict:
+    """What open_clip reads beside the weights."""
+    return {
+        "model_cfg": ARCHITECTURE,
+        "preprocess_cfg": {
+            "mean": MEAN,
+            "std": STD,
+            "interpolation": "bicubic",
+            "resize_mode": "shortest",
+        },
+    }
+
+
+def new_clip(recipe: ClipRecipe, n_classes: int, device: torch.device) -> ClipObjective:
+    """The network at random weights by the recipe's seed, and what is trained beside it."""
+    import open_clip
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        objective = ClipObjective(open_clip.CLIP(**ARCHITECTURE), recipe, n_classes)
+    return objective.to(device, memory_format=torch.channels_last)
+
+
+def train_clip(
+    recipe: ClipRecipe,
+    output: Path,
+    *,
+    folder: Path,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Train the embedded CLIP and write its folder.
+
+    Args:
+        recipe: what to do.
+        output: folder to write ``open_clip_config.json``, ``open_clip_model.safetensors`` and
+            ``card.json`` to; the run's state goes beside it.
+        folder: where the photos are.
+        resume: go on from that state.
+        on_progress: called every few steps.
+        should_stop: asked before every step.
+
+    Raises:
+        InputError: data cannot be read, or the state is of another recipe.
+    """
+    import open_clip
+
+    device = best_device()
+    tokenizer = open_clip.SimpleTokenizer(context_length=ARCHITECTURE["text_cfg"]["context_length"])
+    data, validation = load_clip_data(folder, tokenizer, device)
+    origin = {"architecture": ARCHITECTURE, "classes": data.n_classes, "glyphs": len(data.glyphs)}
+    run = begin(new_clip(recipe, data.n_classes, device), recipe, origin)
+    state = state_path(output.with_suffix(".safetensors"))
+    if resume:
+        run.load(state, recipe)
+    train(
+        run,
+        recipe,
+        data,
+        validation,
+        state=state,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    run.objective.load_state_dict(run.best)
+    _write(output, run, recipe, data.n_nouns, describe_device(device))
+    return run
+
+
+def _write(output: Path, run: Run, recipe: ClipRecipe, n_nouns: int, device: str) -> None:
+    """Configuration and card first: weights never lack them."""
+    network = run.objective.network
+    card = {
+        "name": output.name,
+        "version": __version__,
+        "method": recipe.method,
+        "architecture": ARCHITECTURE,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "licence": "non-commercial research and education",
+        "licence_note": "The weights learned from Tiny ImageNet, which is part of ImageNet, whose "
+        "terms limit it to non-commercial research and education.",
+        "knows": f"{n_nouns} nouns, {len(symbols())} letters, digits and symbols, in English",
+        "does_not_know": "any other word, more than one thing in a picture, and anything that "
+        "takes more than 64 × 64 pixels to see",
+        "data": {
+            "name": "Tiny ImageNet and glyphs of free fonts",
+            "source": "Stanford CS231n, from https://image-net.org; Debian's font packages",
+        },
+        "recipe": recipe.as_dict(),
+        "steps_done": run.step,
+        "best_step": run.best_step,
+        "minutes": round(run.seconds / 60, 1),
+        "device": device,
+        "validation": run.validation,
+    }
+    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    for name, content in ((CONFIG_FILE, configuration()), (CARD_FILE, card)):
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(output / name, text.encode())
+    write_atomically(output / WEIGHTS_FILE, save(plain(half)))

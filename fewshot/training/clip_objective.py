@@ -1,0 +1,156 @@
+"""Pictures and their names, drawn together in one space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewshot.training.clip_recipe import ClipRecipe
+from fewshot.training.glyph_views import DRAWN as GLYPH_DRAWN
+from fewshot.training.glyph_views import glyph_views
+from fewshot.training.objective import Objective
+from fewshot.training.photo_views import DRAWN as PHOTO_DRAWN
+from fewshot.training.photo_views import photo_views
+
+# What pictures are normalised by; the configuration file tells open_clip the same.
+MEAN, STD = (0.48, 0.45, 0.40), (0.28, 0.27, 0.28)
+MOST_SCALE = 100.0
+
+
+@dataclass(frozen=True)
+class ClipData:
+    """Photos and glyphs to train on, on the device, and every class's texts.
+
+    Classes are numbered nouns first, then symbols.
+
+    Attributes:
+        photos: ``(nouns, n, h, w, 3)`` uint8.
+        glyphs: ``(g, h, w)`` uint8 ink.
+        symbols: ``(g,)`` int64 which symbol each glyph shows, from 0.
+        chances: ``(g,)`` float32, how likely each glyph is drawn.
+        tokens: ``(texts, context)`` int64, every prompt of every class.
+        first: ``(classes + 1,)`` int64: class c's prompts are ``tokens[first[c]:first[c + 1]]``.
+    """
+
+    photos: Tensor
+    glyphs: Tensor
+    symbols: Tensor
+    chances: Tensor
+    tokens: Tensor
+    first: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.tokens.device
+
+    @property
+    def n_nouns(self) -> int:
+        """Classes of photos."""
+        return len(self.photos)
+
+    @property
+    def n_classes(self) -> int:
+        """Nouns and symbols."""
+        return len(self.first) - 1
+
+
+class ClipObjective(Objective):
+    """Contrast each picture with texts, and each text with the batch's pictures.
+
+    Radford et al.: Learning transferable visual models from natural language supervision, ICML
+    2021, https://arxiv.org/abs/2103.00020. As a class has many pictures and many texts, all pairs
+    of a class are positives (Yang et al.: Unified contrastive learning, CVPR 2022,
+    https://arxiv.org/abs/2204.03610).
+    """
+
+    def __init__(self, network: nn.Module, recipe: ClipRecipe, n_classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self.rows = nn.Parameter(torch.randn(n_classes, network.text_projection.shape[1]))
+        # Counts steps for the pictures' size, and is saved with the weights.
+        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
+
+    def loss(self, data: ClipData, generator: torch.Generator) -> Tensor:
+        """See :class:`Objective`."""
+        recipe = self.recipe
+        side = recipe.side_at(int(self.steps_done))
+        self.steps_done += 1
+        pictures, labels = _batch(data, recipe, side, generator)
+        x = F.normalize(self.network.encode_image(pictures).float(), dim=1)
+        classes = _text_classes(data, labels, recipe.texts, generator)
+        t = F.normalize(self.network.encode_text(_prompts(data, classes, generator)).float(), dim=1)
+        logits = self.network.logit_scale.exp().clamp(max=MOST_SCALE) * x @ t.T
+        same = labels[:, None] == classes  # (b, texts), one text of each class
+        to_text = F.cross_entropy(logits, same.int().argmax(1), label_smoothing=recipe.smoothing)
+        to_pictures = _mean_over_positives(logits.T, same.T)
+        rows = recipe.scale * x @ F.normalize(self.rows, dim=1).T
+        to_rows = F.cross_entropy(rows, labels, label_smoothing=recipe.smoothing)
+        is_noun = labels < data.n_nouns
+        off_centre = sum(part.mean(0).square().sum() for part in (x[is_noun], x[~is_noun]))
+        contrast = (to_text + to_pictures) / 2
+        return contrast + recipe.rows * to_rows + recipe.centring * off_centre
+
+    def kept(self) -> dict[str, nn.Module]:
+        """The open_clip model."""
+        return {"network": self.network}
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    """``(b, 3, h, w)`` in 0..1 to what the image tower takes."""
+    mean, std = (pictures.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (pictures - mean) / std
+
+
+def _batch(
+    data: ClipData, recipe: ClipRecipe, side: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Views of photos and of glyphs, photos first, and their classes."""
+    n_glyphs = round(recipe.batch * recipe.glyphs)
+    n_photos = recipe.batch - n_glyphs
+    device = data.device
+    nouns = torch.randint(data.n_nouns, (n_photos,), generator=generator, device=device)
+    numbers = torch.randint(data.photos.shape[1], (n_photos,), generator=generator, device=device)
+    drawn = torch.rand(n_photos, PHOTO_DRAWN, generator=generator, device=device)
+    photos = photo_views(data.photos[nouns, numbers], drawn, recipe.views, side)
+    glyphs = torch.multinomial(data.chances, n_glyphs, True, generator=generator)
+    drawn = torch.rand(n_glyphs, GLYPH_DRAWN, generator=generator, device=device)
+    drawings = glyph_views(data.glyphs[glyphs], drawn, side, generator)
+    pictures = normalised(torch.cat([photos, drawings]))
+    labels = torch.cat([nouns, data.n_nouns + data.symbols[glyphs]])
+    return pictures.contiguous(memory_format=torch.channels_last), labels
+
+
+def _text_classes(
+    data: ClipData, labels: Tensor, n_symbols: int, generator: torch.Generator
+) -> Tensor:
+    """All nouns, the batch's symbols, and other symbols up to ``n_symbols``."""
+    scores = torch.rand(data.n_classes, generator=generator, device=data.device)
+    scores[: data.n_nouns] += 2
+    scores[labels] += 2
+    return scores.topk(min(data.n_nouns + n_symbols, data.n_classes)).indices
+
+
+def _prompts(data: ClipData, classes: Tensor, generator: torch.Generator) -> Tensor:
+    """One prompt of each class: ``(texts, context)`` tokens."""
+    first, end = data.first[classes], data.first[classes + 1]
+    chosen = torch.rand(len(classes), generator=generator, device=data.device)
+    return data.tokens[first + (chosen * (end - first)).long()]
+
+
+def _mean_over_positives(logits: Tensor, same: Tensor) -> Tensor:
+    """Cross-entropy of each row that has positives, which share its target evenly."""
+    has = same.any(1)
+    logits, same = logits[has], same[has].float()
+    return F.cross_entropy(logits, same / same.sum(1, keepdim=True))
+
+
+def flat_prompts(texts: Sequence[Sequence[str]]) -> tuple[list[str], Tensor]:
+    """Every class's texts in one list, and where each class begins: ``(classes + 1,)``."""
+    lengths = torch.tensor([0, *(len(names) for names in texts)])
+    return [text for names in texts for text in names], lengths.cumsum(0)
