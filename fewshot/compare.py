@@ -26,7 +26,7 @@ from fewshot.types import (
 )
 
 # In this order on the page, in tables and in JSON.
-COMPARED = ("siamese", "triplet", "finetune", "clip")
+COMPARED = ("siamese", "triplet", "finetune", "clip", "clip-adapter")
 NEIGHBOURS = 5
 
 # Embeddings of everybody's pictures, by content.
@@ -170,13 +170,23 @@ def embed_support(
     labels = [support_set.classes[label] for label in support_set.labels]
     index = SupportIndex(encoder.dim, encoder.digest)
     index.add(embeddings, [Entry(f, c) for f, c in zip(files, labels, strict=True)])
-    return Support(support_set.classes, support_set.labels, embeddings, None, files, index)
+    return Support(
+        support_set.classes,
+        support_set.labels,
+        embeddings,
+        files=files,
+        index=index,
+        descriptions=support_set.descriptions,
+    )
 
 
 def _answer(fitted: FittedMethod, embedded) -> MethodResult:
     queries = embedded.embeddings
     began = time.perf_counter()
-    prediction = fitted.method.predict(queries)
+    method = fitted.method
+    if method.transductive:  # fitted anew: what it learned from other queries is of no use here
+        method = type(method)(fitted.encoder, method.settings).fit(fitted.support, queries)
+    prediction = method.predict(queries)
     share = (time.perf_counter() - began) * 1000 / len(queries)
     return MethodResult(prediction, embedded.milliseconds + share, _neighbours(fitted, queries))
 

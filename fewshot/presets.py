@@ -35,6 +35,8 @@ PRESETS = {
             "triplet": "drawings-triplet",
             "finetune": "drawings-prototype",
             "clip": "clip",
+            "clip-adapter": "clip",
+            "fusion": "clip",
             "prototype": "drawings-prototype",
             "pixels": "pixels",
         },
@@ -48,12 +50,14 @@ PRESETS = {
             "triplet": "clip",
             "finetune": "clip",
             "clip": "clip",
+            "clip-adapter": "clip",
+            "fusion": "clip",
             "prototype": "clip",
             "pixels": "pixels",
         },
         templates="photo",
-        note="Siamese, triplet and prototype all look through CLIP's image tower here, and the "
-        "first two have heads that were not trained on photos: their columns differ by how they "
+        note="All methods look through CLIP's image tower here, and what siamese and triplet know "
+        "of comparing they learned from your pictures alone: their columns differ by how they "
         "compare pictures, not by what they see.",
     ),
 }

@@ -11,6 +11,7 @@ import torch
 from fewshot.encoders.base import Encoder
 from fewshot.encoders.pair_head import PairHead
 from fewshot.methods import METHODS, Settings
+from fewshot.methods.adaptation import plan_for
 from fewshot.metrics import normalise
 from fewshot.types import InputError, Support
 
@@ -20,7 +21,7 @@ DIM, WAYS, SHOTS, VIEWS = 24, 4, 3, 4
 class FakeEncoder(Encoder):
     """Embeds texts to fixed random directions; pictures are made up by the tests."""
 
-    name, dim, digest, source, licence = "fake", DIM, "fake-1", "test", "none"
+    name, family, dim, digest, source, licence = "fake", "clip", DIM, "fake-1", "test", "none"
     temperature, reads_text = 12.0, True
 
     def embed(self, pictures):
@@ -41,7 +42,13 @@ class FakeEncoder(Encoder):
         return head.eval()
 
 
-ENCODER = FakeEncoder()
+class TrainedEncoder(FakeEncoder):
+    """Of a family whose heads were trained, and so learn nothing from the support set."""
+
+    family = "drawings"
+
+
+ENCODER, TRAINED = FakeEncoder(), TrainedEncoder()
 CLASSES = ("ostrich", "Ünïcødé", "класс", "d")
 ALL = pytest.mark.parametrize("name", sorted(METHODS))
 OF_PICTURES = pytest.mark.parametrize("name", sorted(set(METHODS) - {"clip"}))
@@ -208,7 +215,7 @@ def test_prototype_by_hand():
 def test_siamese_by_hand():
     labels = np.array([0, 0, 0, 1, 2, 2, 3])
     support = support_of(labels)
-    prediction = fitted("siamese", support).predict(QUERIES)
+    prediction = METHODS["siamese"](TRAINED).fit(support).predict(QUERIES)
     linear = ENCODER.pair_head().linear
     weight, bias = linear.weight.detach().numpy()[0], linear.bias.item()
     for q, query in enumerate(QUERIES):
@@ -228,7 +235,7 @@ def test_siamese_compares_many_pictures_in_parts(monkeypatch):
 def test_triplet_by_hand():
     labels = np.array([0, 0, 0, 1, 2, 2, 3])
     support = support_of(labels)
-    prediction = fitted("triplet", support).predict(QUERIES)
+    prediction = METHODS["triplet"](TRAINED).fit(support).predict(QUERIES)
     for q, query in enumerate(QUERIES):
         distances = np.array([((query - x) ** 2).sum() for x in support.embeddings], np.float64)
         np.testing.assert_allclose(-prediction.evidence[q], distances, atol=1e-5)
@@ -294,9 +301,8 @@ def test_finetune_lowers_its_loss_and_changes_the_answer():
 
 def test_finetune_first_step_by_numerical_gradient():
     """One step from W = M, b = 0 equals gradient descent with a difference quotient."""
-    from fewshot.methods.finetune import LEARNING_RATE
-
     support = support_of(np.array([0, 0, 1, 2, 3]))
+    rate = plan_for("clip", "finetune", support).learning_rate
     start = fitted("finetune", support, steps=0)
     step = fitted("finetune", support, steps=1, entropy_weight=0.3)
     x = np.concatenate([support.embeddings, support.views.reshape(-1, DIM)]).astype(np.float64)
@@ -317,10 +323,10 @@ def test_finetune_first_step_by_numerical_gradient():
         bumped[1][c, k] -= h
         slope = (loss(bumped[0], biases) - loss(bumped[1], biases)) / (2 * h)
         moved = step.weights_[c, k] - weights[c, k]
-        assert moved == pytest.approx(-LEARNING_RATE * slope, rel=2e-3, abs=1e-6)
+        assert moved == pytest.approx(-rate * slope, rel=2e-3, abs=1e-6)
     bumped = [biases + h * np.eye(WAYS)[2], biases - h * np.eye(WAYS)[2]]
     slope = (loss(weights, bumped[0]) - loss(weights, bumped[1])) / (2 * h)
-    assert step.biases_[2] == pytest.approx(-LEARNING_RATE * slope, rel=2e-3, abs=1e-6)
+    assert step.biases_[2] == pytest.approx(-rate * slope, rel=2e-3, abs=1e-6)
 
 
 def test_zero_shot_by_hand():

@@ -43,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=at_least(0), help="fine-tuning steps")
     parser.add_argument("--entropy-weight", type=float, help="of fine-tuning")
     parser.add_argument(
+        "--transductive",
+        action="store_true",
+        help="let finetune look at all queries of an episode at once; labelled so in the JSON",
+    )
+    parser.add_argument(
         "--distort",
         metavar="NAME",
         help="drawings changed: inverted, coloured, thick, off-centre or paper (photographed)",
@@ -73,6 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
         protocol |= {"distortion": arguments.distort, "queries_only": arguments.queries_only}
     settings = Settings(templates=templates(get_preset(arguments.preset).templates))
     chosen = {"steps": arguments.steps, "entropy_weight": arguments.entropy_weight}
+    chosen["transductive"] = arguments.transductive
     settings = replace(settings, **{k: v for k, v in chosen.items() if v is not None})
     status = Status()
     result = evaluate(
@@ -94,6 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         protocol |= {"preset": arguments.preset, "model": arguments.model}
         protocol |= {"finetune_steps": settings.steps, "entropy_weight": settings.entropy_weight}
+        protocol["transductive"] = settings.transductive
         protocol["seed"] = arguments.seed
         write_json(result.as_json(protocol), arguments.json)
 

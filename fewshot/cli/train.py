@@ -5,31 +5,46 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from fewshot.cli.arguments import at_least, positive
 from fewshot.types import InputError
 
-HELP = "Train an encoder for drawings on Omniglot's background alphabets."
+HELP = "Train an encoder for drawings on Omniglot, or the embedded CLIP on photos and fonts."
 EXAMPLES = """\
   python -m fewshot train prototype --data omniglot --output prototype.safetensors
   python -m fewshot train siamese --data omniglot --init prototype.safetensors \\
       --output siamese.safetensors --minutes 15
   python -m fewshot train siamese --data omniglot --init prototype.safetensors \\
-      --output siamese.safetensors --resume"""
+      --output siamese.safetensors --resume
+  python -m fewshot train clip --data photos --output clip-embedded"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("method", choices=("siamese", "triplet", "prototype"), help="which loss")
-    parser.add_argument("--dataset", choices=("omniglot",), default="omniglot")
+    parser.add_argument(
+        "method",
+        choices=("siamese", "triplet", "prototype", "clip"),
+        help="which loss; clip trains the embedded CLIP model",
+    )
+    parser.add_argument(
+        "--dataset", choices=("omniglot", "photos"), help="photos for clip, else omniglot"
+    )
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="folder with images_background as a folder or zip; without it Omniglot is downloaded",
+        help="folder with images_background as a folder or zip; without it Omniglot is downloaded; "
+        "for clip: folder with photos.zip and classes.csv",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=".safetensors")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".safetensors; for clip, a folder",
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--minutes",
@@ -51,8 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, showing progress; Ctrl-C saves and stops."""
-    from fewshot.training.drawings import train_checkpoint
-
+    wanted = "photos" if arguments.method == "clip" else "omniglot"
+    if arguments.dataset not in (None, wanted):
+        raise InputError(f"{arguments.method} is trained on {wanted}, not {arguments.dataset}.")
     recipe = _recipe(arguments).with_changes(
         steps=arguments.steps,
         seed=arguments.seed,
@@ -64,13 +80,12 @@ def run(arguments: argparse.Namespace) -> None:
     # The first Ctrl-C asks the loop to save and end; a second one ends at once.
     previous = signal.signal(signal.SIGINT, lambda *_: _ask_to_stop(stop))
     try:
-        ended = train_checkpoint(
+        ended = _trainer(arguments)(
             recipe,
             arguments.output,
             folder=arguments.data,
             minutes=arguments.minutes,
             resume=arguments.resume,
-            initial=arguments.init,
             on_progress=_report,
             should_stop=lambda: bool(stop),
         )
@@ -84,9 +99,28 @@ def run(arguments: argparse.Namespace) -> None:
         print("Stopped; go on with --resume.")
 
 
+def _trainer(arguments: argparse.Namespace):
+    """What to call with the recipe."""
+    if arguments.method == "clip":
+        from fewshot.training.clip import train_clip
+
+        return train_clip
+    from fewshot.training.drawings import train_checkpoint
+
+    return partial(train_checkpoint, initial=arguments.init)
+
+
 def _recipe(arguments: argparse.Namespace):
     from fewshot.training.recipe import EPISODIC_RECIPE, RECIPES, WARM_RECIPES
 
+    if arguments.method == "clip":
+        from fewshot.training.clip_recipe import CLIP_RECIPE
+
+        if arguments.data is None:
+            raise InputError("clip needs --data, the folder with photos.zip and classes.csv.")
+        if arguments.init or arguments.episodic:
+            raise InputError("clip starts from random weights: leave out --init and --episodic.")
+        return CLIP_RECIPE
     if not arguments.episodic:
         return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
     if arguments.method != "prototype" or not arguments.init:

@@ -16,6 +16,7 @@ class Encoder(ABC):
 
     Attributes:
         name: in the registry.
+        family: "drawings", "clip" or "pixels": what is tuned alike.
         dim: length of an embedding.
         unit_norm: whether embeddings have length 1.
         digest: identifies weights and preprocessing; embeddings are cached under it.
@@ -28,6 +29,7 @@ class Encoder(ABC):
     """
 
     name: str
+    family: str
     dim: int
     unit_norm: bool = True
     digest: str

@@ -27,7 +27,7 @@ KEPT_TEXT_BYTES = 40 * 2**20  # some 20,000 texts at 512 dimensions
 class ClipEncoder(Encoder):
     """An open_clip model; pictures and texts to unit-norm embeddings."""
 
-    name = "clip"
+    name = family = "clip"
     reads_text = True
 
     def __init__(

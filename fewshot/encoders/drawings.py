@@ -34,6 +34,8 @@ VIEWS = STRONG
 class DrawingsEncoder(Encoder):
     """A checkpoint of this project: unit-norm embeddings of any picture of a drawing."""
 
+    family = "drawings"
+
     def __init__(self, name: str, path: Path) -> None:
         """Load a checkpoint.
 

@@ -21,7 +21,7 @@ class PixelEncoder(Encoder):
     are, so it is meant for dark ink on light paper. An empty picture embeds to zeros.
     """
 
-    name = "pixels"
+    name = family = "pixels"
     dim = SIDE * SIDE
     digest = "pixels-1"
     source = "no weights"

@@ -26,6 +26,7 @@ class Settings:
             the one chosen on validation data (or, for CLIP, learned).
         entropy_weight: of the prototype classifier's regularisation, 0 to 10.
         templates: prompts for CLIP, ``{}`` where the class name goes.
+        transductive: let fine-tuning look at the queries it is to classify, all at once.
         seed: of what is random in ``fit``.
 
     Raises:
@@ -36,6 +37,7 @@ class Settings:
     temperature: float | None = None
     entropy_weight: float = 0.1
     templates: tuple[str, ...] = ("a photo of a {}.",)
+    transductive: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

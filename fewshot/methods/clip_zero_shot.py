@@ -37,9 +37,9 @@ class ClipZeroShot(Method):
         return self.encoder.temperature
 
     def fit(self, support: Support, queries: np.ndarray | None = None) -> ClipZeroShot:
-        """See :class:`Method`; reads ``support.classes`` alone."""
+        """See :class:`Method`; reads the classes' names and descriptions alone."""
         self.classes_ = support.classes
-        self.prototypes_ = text_prototypes(self.encoder, support.classes, self.settings.templates)
+        self.prototypes_ = text_prototypes(self.encoder, support.described, self.settings.templates)
         return self
 
     def predict(self, queries: np.ndarray) -> Prediction:

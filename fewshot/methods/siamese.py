@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from fewshot.encoders.pair_head import PairHead
+from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
 from fewshot.methods.base import Method
+from fewshot.methods.pair_learning import MOST_EXAMPLES, learn_pair_head
 from fewshot.metrics import class_means
 from fewshot.types import Prediction, Support
 
@@ -19,7 +22,8 @@ class Siamese(Method):
     ``z = |f(x₁) − f(x₂)|``, one linear layer and a sigmoid. A class scores by the mean pair logit
     of its pictures, and a softmax over classes gives the probabilities; the evidence is each
     pair's own probability. It was never asked to rank classes, so it may find two of them, or
-    none, likely.
+    none, likely. Over an encoder that brought no trained head, the head starts as a plain distance
+    and learns from all pairs of the support set and its augmented views.
 
     Koch, Zemel, Salakhutdinov: Siamese neural networks for one-shot image recognition, ICML deep
     learning workshop 2015, https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf.
@@ -28,12 +32,28 @@ class Siamese(Method):
     name = "siamese"
     title = "Siamese"
 
+    @property
+    def n_views(self) -> int:
+        """See :class:`Method`; those the head learns from, where it learns."""
+        return VIEWS if learns(self.encoder.family, self.name) else 0
+
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Siamese:
         """See :class:`Method`."""
         self.classes_ = support.classes
         self.support_, self.labels_ = support.embeddings, support.labels
         self.head_ = self.encoder.pair_head()
+        if learns(self.encoder.family, self.name):
+            self.head_ = self._learned(support)
         return self
+
+    def _learned(self, support: Support) -> PairHead:
+        """The head after its plan's steps; as it was where there are too many pairs."""
+        shown = examples_up_to(support, MOST_EXAMPLES)
+        if shown is None:
+            return self.head_
+        x, labels = map(torch.from_numpy, shown)
+        plan = plan_for(self.encoder.family, self.name, support)
+        return learn_pair_head(self.head_, x, labels, plan)
 
     @torch.inference_mode()
     def predict(self, queries: np.ndarray) -> Prediction:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 
 from fewshot.index import Entry, SupportIndex
+from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
 from fewshot.methods.base import Method
-from fewshot.metrics import class_means
+from fewshot.methods.projection_learning import MOST_EXAMPLES, learn_projection
+from fewshot.metrics import class_means, normalise
 from fewshot.types import Prediction, Support
 
 
 class Triplet(Method):
     """Squared Euclidean distance, in a space learned from triplets, to a class's pictures.
 
-    The distances come from the support index. A class scores by
+    Over an encoder that was not trained on triplets, the space is a projection of its embeddings:
+    it starts as the identity and learns from the hardest triplets of the support set and its
+    augmented views. The distances come from the support index. A class scores by
     ``log mean exp(−τ/2·‖q − x‖²)`` over its pictures: the nearest ones count most, as the loss had
     it, yet every picture has a say and classes of different sizes compare.
 
@@ -26,17 +33,29 @@ class Triplet(Method):
     name = "triplet"
     title = "Triplet"
 
+    @property
+    def n_views(self) -> int:
+        """See :class:`Method`; those the projection learns from, where there is one."""
+        return VIEWS if learns(self.encoder.family, self.name) else 0
+
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Triplet:
         """See :class:`Method`."""
         self.classes_ = support.classes
         self.labels_ = support.labels
-        self.index_ = support.index or build_index(support, self.encoder.digest)
+        self.projection_ = self._projection(support)
+        self.space_ = self.encoder.digest
+        if self.projection_ is None:
+            self.index_ = support.index or build_index(support, self.space_)
+        else:
+            self.space_ += "-projected"
+            projected = replace(support, embeddings=self._project(support.embeddings))
+            self.index_ = build_index(projected, self.space_)
         return self
 
     def predict(self, queries: np.ndarray) -> Prediction:
         """See :class:`Method`; the score is in units of squared distance, evidence is minus it."""
         n = len(self.labels_)
-        ids, cosines = self.index_.search(queries, n, self.encoder.digest)
+        ids, cosines = self.index_.search(self._project(queries), n, self.space_)
         distances = np.empty_like(cosines)  # (q, n), in the order of the support
         np.put_along_axis(distances, ids, 2 - 2 * cosines, axis=1)
         # Both are unit vectors: τ/2·‖q − x‖² = τ − τ·cos, so τ means what it does elsewhere.
@@ -47,10 +66,22 @@ class Triplet(Method):
         scores = np.log(np.maximum(means, np.finfo(np.float32).tiny)) / factor - nearest
         return self._prediction(factor * scores, scores, -distances)
 
+    def _projection(self, support: Support) -> np.ndarray | None:
+        """``(d, d)`` after its plan's steps; None where the space is the encoder's own."""
+        shown = examples_up_to(support, MOST_EXAMPLES)
+        if shown is None or not learns(self.encoder.family, self.name):
+            return None
+        x, labels = map(torch.from_numpy, shown)
+        plan = plan_for(self.encoder.family, self.name, support)
+        return learn_projection(x, labels, plan).numpy()
 
-def build_index(support: Support, encoder_digest: str) -> SupportIndex:
+    def _project(self, x: np.ndarray) -> np.ndarray:
+        return x if self.projection_ is None else normalise(x @ self.projection_.T)
+
+
+def build_index(support: Support, space: str) -> SupportIndex:
     """An index whose ids are the positions in the support set."""
-    index = SupportIndex(support.embeddings.shape[1], encoder_digest)
+    index = SupportIndex(support.embeddings.shape[1], space)
     names = support.files or tuple(str(i) for i in range(len(support.labels)))
     labels = [support.classes[label] for label in support.labels]
     index.add(support.embeddings, [Entry(f, c) for f, c in zip(names, labels, strict=True)])

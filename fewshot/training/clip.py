@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from fewshot.data.symbols import symbols
 from fewshot.device import best_device
 from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from fewshot.encoders.weights import plain
-from fewshot.training.checkpoint import state_path
+from fewshot.training.checkpoint import planned_steps, state_path
 from fewshot.training.clip_data import load_clip_data
-from fewshot.training.clip_objective import MEAN, STD, ClipObjective
+from fewshot.training.clip_objective import MEAN, STD, ClipData, ClipObjective
 from fewshot.training.clip_recipe import ARCHITECTURE, ClipRecipe
 from fewshot.training.loop import Progress, Run, begin, describe_device, train
+
+# A run given minutes instead of steps times as many at each size of the pictures.
+TIMED_STEPS = 4
 
 
 def configuration() -> dict:
@@ -50,6 +54,7 @@ def train_clip(
     output: Path,
     *,
     folder: Path,
+    minutes: float | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -61,6 +66,8 @@ def train_clip(
         output: folder to write ``open_clip_config.json``, ``open_clip_model.safetensors`` and
             ``card.json`` to; the run's state goes beside it.
         folder: where the photos are.
+        minutes: plan as many steps as this machine does in that time, in place of the recipe's;
+            a resumed run keeps to the plan it was started with.
         resume: go on from that state.
         on_progress: called every few steps.
         should_stop: asked before every step.
@@ -73,9 +80,12 @@ def train_clip(
     device = best_device()
     tokenizer = open_clip.SimpleTokenizer(context_length=ARCHITECTURE["text_cfg"]["context_length"])
     data, validation = load_clip_data(folder, tokenizer, device)
+    state = state_path(output.with_suffix(".safetensors"))
+    if minutes is not None:
+        planned = planned_steps(state) if resume else None
+        recipe = recipe.with_changes(steps=planned or _steps_in(minutes, recipe, data))
     origin = {"architecture": ARCHITECTURE, "classes": data.n_classes, "glyphs": len(data.glyphs)}
     run = begin(new_clip(recipe, data.n_classes, device), recipe, origin)
-    state = state_path(output.with_suffix(".safetensors"))
     if resume:
         run.load(state, recipe)
     train(
@@ -90,6 +100,23 @@ def train_clip(
     run.objective.load_state_dict(run.best)
     _write(output, run, recipe, data.n_nouns, describe_device(device))
     return run
+
+
+def _steps_in(minutes: float, recipe: ClipRecipe, data: ClipData) -> int:
+    """Steps that fit into the time, from a few steps at each size of the pictures."""
+    per_step = 0.0
+    for share, side in recipe.sides:
+        trial = recipe.with_changes(sides=((1.0, side),), steps=1 + TIMED_STEPS)
+        run = begin(new_clip(trial, data.n_classes, data.device), trial, {})
+        times: list[float] = []
+
+        def timed(run: Run = run, times: list[float] = times) -> bool:
+            times.append(time.monotonic())
+            return run.step >= 1 + TIMED_STEPS
+
+        train(run, trial, data, lambda objective: {"score": 0.0}, should_stop=timed)
+        per_step += share * (times[-1] - times[1]) / (len(times) - 2)  # the first step warms up
+    return max(1, int(minutes * 60 / per_step))
 
 
 def _write(output: Path, run: Run, recipe: ClipRecipe, n_nouns: int, device: str) -> None:

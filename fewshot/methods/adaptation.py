@@ -1,0 +1,85 @@
+"""How far each method may learn from a support set, by encoder family and shots: data, chosen on
+validation classes by ``python -m fewshot tune``."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fewshot.metrics import normalise
+from fewshot.types import Support
+
+# Augmented views of each picture: the only variation that one picture per class offers.
+VIEWS = 4
+FILE = Path(__file__).parents[2] / "assets" / "adaptation.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Gradient descent on a support set.
+
+    Attributes:
+        steps: how many.
+        learning_rate: of each.
+        entropy_factor: on the settings' entropy weight, where the entropy is the queries'.
+    """
+
+    steps: int
+    learning_rate: float
+    entropy_factor: float = 1.0
+
+
+@functools.cache
+def plans() -> dict[str, dict[str, dict[str, Plan]]]:
+    """Family -> method -> shots -> plan."""
+    families = json.loads(FILE.read_text("utf-8"))
+    return {
+        family: {
+            method: {shots: Plan(**values) for shots, values in by_shots.items()}
+            for method, by_shots in methods.items()
+        }
+        for family, methods in families.items()
+    }
+
+
+def learns(family: str, method: str) -> bool:
+    """Whether a method learns from the support set over encoders of a family."""
+    return method in plans().get(family, {})
+
+
+def plan_for(family: str, method: str, support: Support) -> Plan:
+    """The plan for the tuned number of shots nearest to a support set's mean, by ratio.
+
+    Args:
+        family: of the encoder.
+        method: its name; :func:`learns` must hold.
+        support: what is to be learned from.
+    """
+    by_shots = plans()[family][method]
+    shots = max(1.0, len(support.labels) / len(support.classes))
+    nearest = min(by_shots, key=lambda key: abs(np.log(int(key) / shots)))
+    return by_shots[nearest]
+
+
+def examples(support: Support) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures and their views as unit rows ``(n * (1 + v), d)``, with labels."""
+    x, labels = support.embeddings, support.labels
+    if support.views is not None:
+        n_views = support.views.shape[1]
+        x = np.concatenate([x, support.views.reshape(-1, x.shape[1])])
+        labels = np.concatenate([labels, labels.repeat(n_views)])
+    return normalise(x), labels
+
+
+def examples_up_to(support: Support, most: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """:func:`examples`, without the views or not at all where they would be more than ``most``."""
+    if len(support.labels) > most:
+        return None
+    x, labels = examples(support)
+    if len(labels) > most:
+        x, labels = examples(replace(support, views=None))
+    return x, labels

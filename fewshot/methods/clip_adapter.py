@@ -1,0 +1,138 @@
+"""Names and pictures together: Tip-Adapter."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fewshot.methods.adaptation import VIEWS, plan_for
+from fewshot.methods.clip_zero_shot import ClipZeroShot, text_prototypes
+from fewshot.methods.triplet import build_index
+from fewshot.metrics import class_means, cosine_similarities, softmax
+from fewshot.types import Prediction, Support
+
+MOMENTUM = 0.9
+# What the cache's word and the nearness it asks for are chosen from, by leaving pictures out.
+ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # in units of the learned logit scale
+BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
+# Above this many pictures the cache is used as it is: training it would take seconds.
+MOST_TRAINED = 512
+
+
+class ClipAdapter(ClipZeroShot):
+    """Zero-shot, corrected by a cache of the support set: Tip-Adapter-F.
+
+    The cache's keys are the support embeddings, its values their classes. With affinities
+    ``A = exp(−β(1 − q·k))``, averaged over each class's keys, the logits are
+    ``τ·(q·t + α·A)``: what the names say, plus what the pictures nearby are. (The paper sums over
+    keys; a mean lets classes of different sizes compare.) α and β are those under which each
+    support picture is best told by the others; where a class has one picture, its augmented views
+    are told by the picture. The keys are then trained a little (the paper's "-F").
+
+    Zhang et al.: Tip-Adapter: training-free adaption of CLIP for few-shot classification, ECCV
+    2022, https://arxiv.org/abs/2207.09519. Where names and pictures contradict each other it can
+    only weigh them, for all classes alike.
+    """
+
+    name = "clip-adapter"
+    title = "CLIP adapter"
+    reads_pictures = True
+    n_views = VIEWS
+
+    def fit(self, support: Support, queries: np.ndarray | None = None) -> ClipAdapter:
+        """See :class:`Method`."""
+        self.classes_ = support.classes
+        self.labels_ = support.labels
+        self.prototypes_ = text_prototypes(self.encoder, support.classes, self.settings.templates)
+        self.alpha_, self.beta_ = self._chosen(support)
+        keys = self._trained_keys(support)
+        self.space_ = f"{self.encoder.digest}-cache"
+        cache = Support(support.classes, support.labels, keys, None, support.files)
+        self.index_ = build_index(cache, self.space_)
+        self.support_ = support.embeddings
+        return self
+
+    def predict(self, queries: np.ndarray) -> Prediction:
+        """See :class:`Method`; the score is the cosine to the name plus α times the affinity."""
+        ids, found = self.index_.search(queries, len(self.labels_), self.space_)
+        cosines = np.empty_like(found)  # (q, n), in the order of the support
+        np.put_along_axis(cosines, ids, found, axis=1)
+        affinity = class_means(
+            np.exp(-self.beta_ * (1 - cosines)), self.labels_, len(self.classes_)
+        )
+        scores = cosine_similarities(queries, self.prototypes_) + self.alpha_ * affinity
+        evidence = cosine_similarities(queries, self.support_)
+        return self._prediction(self.temperature * scores, scores, evidence)
+
+    def _chosen(self, support: Support) -> tuple[float, float]:
+        """α and β of the least negative log-likelihood of pictures left out of the cache."""
+        asked, cosines, labels = _left_out(support)
+        text = cosine_similarities(asked, self.prototypes_)
+        rows = np.arange(len(labels))
+        best, chosen = np.inf, (0.0, BETAS[0])
+        for alpha, beta in product(ALPHAS, BETAS):
+            affinity = np.nan_to_num(_class_affinities(cosines, beta, support))
+            p = softmax(self.temperature * (text + alpha * affinity))[rows, labels]
+            loss = -np.log(np.maximum(p, 1e-12)).mean()
+            if loss < best - 1e-9:  # on a tie the less of the cache, the softer
+                best, chosen = loss, (alpha, beta)
+        return chosen
+
+    def _trained_keys(self, support: Support) -> np.ndarray:
+        """The keys after their plan's steps; as they are without a plan or with many pictures."""
+        keys = support.embeddings
+        if not self.alpha_ or support.views is None or len(keys) > MOST_TRAINED:
+            return keys
+        plan = plan_for(self.encoder.family, self.name, support)
+        start, labels = torch.from_numpy(keys), torch.from_numpy(support.labels)
+        examples = F.normalize(torch.from_numpy(support.views), dim=2).flatten(0, 1)
+        targets = labels.repeat_interleave(support.views.shape[1])
+        text = examples @ torch.from_numpy(self.prototypes_).float().T
+        membership = F.one_hot(labels, len(support.classes)).float()
+        membership = membership / membership.sum(0)
+        learned = start.clone().requires_grad_()
+        optimizer = torch.optim.SGD([learned], lr=plan.learning_rate, momentum=MOMENTUM)
+        for _ in range(plan.steps):
+            cosines = examples @ F.normalize(learned, dim=1).T
+            affinity = (-self.beta_ * (1 - cosines)).exp() @ membership
+            loss = F.cross_entropy(self.temperature * (text + self.alpha_ * affinity), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return F.normalize(learned.detach(), dim=1).numpy()
+
+
+def _left_out(support: Support) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What to ask of a cache that does not hold it.
+
+    Returns:
+        Questions ``(m, d)``, their cosines to all pictures ``(m, n)`` with NaN where a picture may
+        not answer, and their labels ``(m,)``.
+    """
+    x, labels = support.embeddings, support.labels
+    alone = np.bincount(labels, minlength=len(support.classes))[labels] < 2
+    cosines = cosine_similarities(x, x)
+    np.fill_diagonal(cosines, np.nan)
+    if not alone.any() or support.views is None:
+        return x, cosines, labels
+    # A class of one picture would be left with none: its views ask instead.
+    n_views = support.views.shape[1]
+    views = support.views[alone].reshape(-1, x.shape[1])
+    of_views = cosine_similarities(views, x)
+    return (
+        np.concatenate([x[~alone], views]),
+        np.concatenate([cosines[~alone], of_views]),
+        np.concatenate([labels[~alone], labels[alone].repeat(n_views)]),
+    )
+
+
+def _class_affinities(cosines: np.ndarray, beta: float, support: Support) -> np.ndarray:
+    """Mean affinity to each class's pictures that may answer: ``(m, n_way)``."""
+    membership = np.eye(len(support.classes), dtype=cosines.dtype)[support.labels]
+    answers = ~np.isnan(cosines)
+    affinity = np.where(answers, np.exp(-beta * (1 - np.nan_to_num(cosines))), 0)
+    with np.errstate(invalid="ignore"):
+        return (affinity @ membership) / (answers @ membership)

@@ -1,0 +1,229 @@
+"""Learning from the support set: each learner against plain arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from test_methods import (
+    CLASSES,
+    DIM,
+    ENCODER,
+    LABELS,
+    QUERIES,
+    QUERY_LABELS,
+    VIEWS,
+    WAYS,
+    cloud,
+    support_of,
+)
+
+from fewshot.encoders.pair_head import PairHead
+from fewshot.methods import METHODS, Settings
+from fewshot.methods.adaptation import Plan, examples, examples_up_to, learns, plan_for, plans
+from fewshot.methods.clip_adapter import ALPHAS, BETAS
+from fewshot.methods.pair_learning import learn_pair_head
+from fewshot.methods.projection_learning import MARGIN, learn_projection
+from fewshot.metrics import normalise, softmax
+
+LEARNERS = ("siamese", "triplet", "finetune", "clip-adapter")
+
+
+@pytest.fixture
+def shown():
+    x, labels = examples(support_of(LABELS))
+    return torch.from_numpy(x), torch.from_numpy(labels)
+
+
+def pair_loss_by_hand(weight, bias, x, labels) -> float:
+    """Mean cross-entropy over same pairs and over different pairs, averaged."""
+    losses = {True: [], False: []}
+    for i in range(len(x)):
+        for j in range(i + 1, len(x)):
+            logit = weight @ np.abs(x[i] - x[j]) + bias
+            same = bool(labels[i] == labels[j])
+            losses[same].append(np.log1p(np.exp(-logit if same else logit)))
+    return (np.mean(losses[True]) + np.mean(losses[False])) / 2
+
+
+def test_one_step_of_the_pair_head_by_difference_quotient(shown):
+    x, labels = shown[0][:12], shown[1][:12]
+    head, rate, h = PairHead(DIM), 0.5, 1e-5
+    learned = learn_pair_head(head, x, labels, Plan(1, rate))
+    weight, bias = head.linear.weight.detach().numpy()[0].astype(float), head.linear.bias.item()
+    numbers = (x.double().numpy(), labels.numpy())
+    for k in (0, 7, DIM - 1):
+        step = h * np.eye(DIM)[k]
+        slope = pair_loss_by_hand(weight + step, bias, *numbers)
+        slope = (slope - pair_loss_by_hand(weight - step, bias, *numbers)) / (2 * h)
+        moved = learned.linear.weight[0, k].item() - weight[k]
+        assert moved == pytest.approx(-rate * slope, rel=2e-3, abs=1e-6)
+    slope = pair_loss_by_hand(weight, bias + h, *numbers)
+    slope = (slope - pair_loss_by_hand(weight, bias - h, *numbers)) / (2 * h)
+    assert learned.linear.bias.item() - bias == pytest.approx(-rate * slope, rel=2e-3, abs=1e-6)
+
+
+def test_the_pair_head_given_stays_as_it_is_and_learning_lowers_the_loss(shown):
+    x, labels = shown
+    head = PairHead(DIM)
+    before = {k: v.clone() for k, v in head.state_dict().items()}
+    learned = learn_pair_head(head, x, labels, Plan(40, 0.5))
+    for name, value in head.state_dict().items():
+        assert torch.equal(value, before[name])
+    numbers = (x.numpy(), labels.numpy())
+
+    def loss(of):
+        return pair_loss_by_hand(
+            of.linear.weight[0].detach().numpy(), of.linear.bias.item(), *numbers
+        )
+
+    assert loss(learned) < 0.95 * loss(head)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2]])
+def test_without_pairs_of_both_kinds_there_is_nothing_to_learn(labels, shown):
+    head = PairHead(DIM)
+    learned = learn_pair_head(head, shown[0][:3], torch.tensor(labels), Plan(9, 1.0))
+    assert torch.equal(learned.linear.weight, head.linear.weight)
+    projection = learn_projection(shown[0][:3], torch.tensor(labels), Plan(9, 1.0))
+    assert torch.equal(projection, torch.eye(DIM))
+
+
+def test_the_projection_starts_as_the_identity_and_lowers_the_hardest_triplets(shown):
+    x, labels = shown
+    assert torch.equal(learn_projection(x, labels, Plan(0, 0.1)), torch.eye(DIM))
+
+    def loss(projection) -> float:
+        z = normalise(x.numpy() @ projection.numpy().T)
+        hardest = []
+        for i, anchor in enumerate(z):
+            d = ((z - anchor) ** 2).sum(1)
+            same = labels.numpy() == labels[i].item()
+            same[i] = False
+            other = labels.numpy() != labels[i].item()
+            hardest.append(max(0.0, d[same].max() - d[other].min() + MARGIN))
+        return float(np.mean(hardest))
+
+    learned = learn_projection(x, labels, Plan(30, 0.05))
+    assert loss(learned) < 0.9 * loss(torch.eye(DIM))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learning_changes_the_answer_and_its_plan_takes_steps(name, monkeypatch):
+    support = support_of(LABELS)
+    unsure = cloud(QUERY_LABELS, seed=9, spread=2.0)
+    learned = METHODS[name](ENCODER, Settings()).fit(support).predict(unsure).probabilities
+    assert plan_for("clip", name, support).steps > 0
+    monkeypatch.setattr(
+        f"fewshot.methods.{name.replace('-', '_')}.plan_for", lambda *_: Plan(0, 1e-9)
+    )
+    steps = {"steps": 0} if name == "finetune" else {}
+    start = METHODS[name](ENCODER, Settings(**steps)).fit(support).predict(unsure).probabilities
+    assert np.abs(learned - start).max() > 1e-4
+
+
+def test_plans_are_taken_by_the_nearest_number_of_shots(monkeypatch):
+    table = {"clip": {"siamese": {k: Plan(int(k), 0.1) for k in ("1", "4", "16")}}}
+    monkeypatch.setattr("fewshot.methods.adaptation.plans", lambda: table)
+    for per_class, tuned in [(1, 1), (2, 1), (3, 4), (4, 4), (7, 4), (9, 16), (40, 16)]:
+        support = support_of(np.arange(WAYS).repeat(per_class))
+        assert plan_for("clip", "siamese", support).steps == tuned
+    assert learns("clip", "siamese") and not learns("drawings", "siamese")
+
+
+def test_every_learner_has_a_plan_for_photos():
+    assert set(plans()["clip"]) == {*LEARNERS, "finetune-transductive"}
+    assert all(plan.steps > 0 for by in plans()["clip"].values() for plan in by.values())
+
+
+def test_examples_are_cut_where_there_are_too_many():
+    support = support_of(LABELS)
+    n = len(LABELS)
+    assert len(examples_up_to(support, n * (1 + VIEWS))[1]) == n * (1 + VIEWS)
+    assert len(examples_up_to(support, n * (1 + VIEWS) - 1)[1]) == n
+    assert examples_up_to(support, n - 1) is None
+
+
+def tip_adapter(queries, keys, labels, text, alpha, beta, scale) -> np.ndarray:
+    """Zhang et al. 2022, equations 4 to 6, with the mean of a class's affinities for their sum."""
+    probabilities = []
+    for query in queries:
+        logits = []
+        for c in range(len(text)):
+            affinity = np.mean([np.exp(-beta * (1 - query @ key)) for key in keys[labels == c]])
+            logits.append(scale * (query @ text[c] + alpha * affinity))
+        probabilities.append(softmax(np.array(logits)))
+    return np.stack(probabilities)
+
+
+def test_the_adapter_is_tip_adapter(monkeypatch):
+    monkeypatch.setattr("fewshot.methods.clip_adapter.plan_for", lambda *_: Plan(0, 0.1))
+    labels = np.array([0, 0, 0, 1, 2, 2, 3])
+    support = support_of(labels)
+    method = METHODS["clip-adapter"](ENCODER, Settings(templates=("{}",))).fit(support)
+    text = ENCODER.embed_texts(list(CLASSES))
+    assert method.alpha_ in ALPHAS and method.alpha_ > 0 and method.beta_ in BETAS
+    expected = tip_adapter(
+        QUERIES, support.embeddings, labels, text, method.alpha_, method.beta_, ENCODER.temperature
+    )
+    np.testing.assert_allclose(method.predict(QUERIES).probabilities, expected, atol=1e-4)
+
+
+def test_alpha_and_beta_are_the_likeliest_for_pictures_left_out():
+    support = support_of(LABELS)
+    method = METHODS["clip-adapter"](ENCODER, Settings(templates=("{}",))).fit(support)
+    text = ENCODER.embed_texts(list(CLASSES))
+
+    def loss(alpha, beta) -> float:
+        losses = []
+        for i, label in enumerate(LABELS):
+            others = np.arange(len(LABELS)) != i
+            p = tip_adapter(
+                support.embeddings[i : i + 1], support.embeddings[others], LABELS[others], text,
+                alpha, beta, ENCODER.temperature,
+            )  # fmt: skip
+            losses.append(-np.log(p[0, label]))
+        return float(np.mean(losses))
+
+    table = {(a, b): loss(a, b) for a in ALPHAS for b in BETAS}
+    assert table[method.alpha_, method.beta_] == pytest.approx(min(table.values()), abs=1e-6)
+
+
+def test_one_picture_a_class_is_told_by_its_views():
+    labels = np.arange(WAYS)
+    method = METHODS["clip-adapter"](ENCODER).fit(support_of(labels))
+    assert method.alpha_ > 0  # views near their picture speak for the cache, names here are noise
+
+
+def test_the_fusion_is_the_mean_of_its_parts():
+    support = support_of(LABELS)
+    parts = [METHODS[n](ENCODER).fit(support).predict(QUERIES) for n in ("clip", "prototype")]
+    fused = METHODS["fusion"](ENCODER).fit(support).predict(QUERIES)
+    expected = (parts[0].probabilities + parts[1].probabilities) / 2
+    np.testing.assert_allclose(fused.probabilities, expected, atol=1e-6)
+
+
+def test_transductive_fine_tuning_makes_the_queries_surer_and_needs_several_of_them():
+    support = support_of(LABELS)
+    unsure = cloud(QUERY_LABELS, seed=9, spread=1.0)
+    alone = METHODS["finetune"](ENCODER, Settings()).fit(support)
+    method = METHODS["finetune"](ENCODER, Settings(transductive=True))
+    assert method.transductive and not alone.transductive
+
+    def entropy(p) -> float:
+        return float(-(p * np.log(p + 1e-12)).sum(1).mean())
+
+    seen = method.fit(support, unsure).predict(unsure).probabilities
+    assert entropy(seen) < 0.98 * entropy(alone.predict(unsure).probabilities)
+    single = method.fit(support, unsure[:1]).predict(unsure[:1]).probabilities
+    np.testing.assert_allclose(single, alone.predict(unsure[:1]).probabilities, atol=1e-6)
+
+
+def test_transductive_episodes_together_are_as_each_alone():
+    supports = [support_of(LABELS, seed) for seed in (1, 2)]
+    queries = [cloud(QUERY_LABELS, seed=s, spread=1.0) for s in (5, 6)]
+    settings = Settings(transductive=True)
+    together = METHODS["finetune"](ENCODER, settings).predict_episodes(supports, queries)
+    for support, x, prediction in zip(supports, queries, together, strict=True):
+        alone = METHODS["finetune"](ENCODER, settings).fit(support, x).predict(x)
+        np.testing.assert_allclose(prediction.probabilities, alone.probabilities, atol=1e-5)
