@@ -45,11 +45,14 @@ class SupportSet:
         classes: the distinct class names, in the order their owner gave them.
         pictures: ``n`` pictures.
         labels: ``(n,)`` int64, ``labels[i]`` indexes ``classes``.
+        descriptions: of each class a few words more than its name, or "", for methods that read;
+            empty when no class has any.
     """
 
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     labels: np.ndarray
+    descriptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Support:
             or None when none were made.
         files: the pictures' names, or empty.
         index: the embeddings' index, its ids the positions in the support set, or None.
+        descriptions: as in :class:`SupportSet`.
     """
 
     classes: tuple[str, ...]
@@ -72,12 +76,24 @@ class Support:
     views: np.ndarray | None = None
     files: tuple[str, ...] = ()
     index: SupportIndex | None = None
+    descriptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.descriptions and len(self.descriptions) != len(self.classes):
+            raise ValueError(f"{len(self.descriptions)} descriptions, {len(self.classes)} classes")
         if len(self.labels) != len(self.embeddings):
             raise ValueError(f"{len(self.labels)} labels for {len(self.embeddings)} embeddings")
         if self.views is not None and len(self.views) != len(self.embeddings):
             raise ValueError(f"views of {len(self.views)} pictures for {len(self.embeddings)}")
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """What prompts call each class: its name, or "NAME, DESCRIPTION"."""
+        descriptions = self.descriptions or ("",) * len(self.classes)
+        return tuple(
+            f"{name}, {more}" if more else name
+            for name, more in zip(self.classes, descriptions, strict=True)
+        )
 
 
 @dataclass(frozen=True)
