@@ -24,14 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         default="omniglot",
         metavar="NAME|PATH",
-        help="omniglot, lake, or any folder or zip of class folders",
+        help="omniglot, lake, photos, or any folder or zip of class folders",
     )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where omniglot or lake lies")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where it lies")
     parser.add_argument(
         "--split",
-        choices=("evaluation", "background", "validation"),
+        choices=("evaluation", "background", "validation", "latin", "unseen", "unseen-validation"),
         default="evaluation",
-        help="of Omniglot; validation: the background alphabets kept out of training",
+        help="of Omniglot: evaluation, background, validation (the background alphabets kept out "
+        "of training), latin (the background set's a to z, by name); of photos: evaluation and "
+        "validation (classes kept out of training), unseen and unseen-validation (pictures kept "
+        "out of training, of classes that were in it)",
     )
     parser.add_argument("--ways", type=_ways, default=20, help="classes, or all")
     parser.add_argument("--shots", type=at_least(0), default=1, help="0: names alone, for clip")
@@ -117,7 +120,7 @@ def _episodes(arguments: argparse.Namespace):
     protocol = {"dataset": Path(arguments.dataset).name}
     if fixed is not None:
         return pool, fixed, protocol | {"ways": len(fixed[0].classes), "shots": 1}
-    if arguments.dataset == "omniglot":
+    if arguments.dataset in ("omniglot", "photos"):
         protocol["split"] = arguments.split
     ways = arguments.ways or len(pool.classes)
     drawn = {"ways": ways, "shots": arguments.shots}
@@ -144,13 +147,24 @@ def _load(arguments: argparse.Namespace):
         if arguments.data is None:
             raise InputError("--dataset lake needs --data, the folder that holds run01 to run20.")
         return load_lake(arguments.data)
+    if arguments.dataset == "photos":
+        from fewshot.data.photos import load_photos, split_photos
+
+        if arguments.data is None:
+            raise InputError("--dataset photos needs --data, with photos.zip and classes.csv.")
+        return split_photos(load_photos(arguments.data), arguments.split).pool(), None
     if arguments.dataset != "omniglot":
         pool, skipped = load_class_tree(Path(arguments.dataset))
         for sentence in skipped:
             print(sentence)
         return pool, None
-    if arguments.split != "validation":
+    if arguments.split in ("evaluation", "background"):
         return load_omniglot(arguments.split, arguments.data).pool(), None
+    background = load_omniglot("background", arguments.data)
+    if arguments.split == "latin":
+        return background.latin().pool(), None
+    if arguments.split != "validation":
+        raise InputError(f"Omniglot has no split “{arguments.split}”; photos have.")
     from fewshot.training.validation import held_out_characters
 
-    return held_out_characters(load_omniglot("background", arguments.data)).pool(), None
+    return held_out_characters(background).pool(), None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import string
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -43,6 +44,19 @@ class Omniglot:
         """The same data with the given classes only, in the given order."""
         names = tuple(self.classes[c] for c in classes)
         return Omniglot(self.images[classes], names, self.alphabets[classes], self.alphabet_names)
+
+    def latin(self) -> Omniglot:
+        """The Latin alphabet by name: its characters 01 to 26 are "letter a" to "letter z".
+
+        Raises:
+            InputError: it is not among the alphabets.
+        """
+        if "Latin" not in self.alphabet_names:
+            raise InputError("The data have no alphabet Latin: take Omniglot's background split.")
+        chosen = np.flatnonzero(self.alphabets == self.alphabet_names.index("Latin"))
+        data = self.select(chosen[np.argsort([self.classes[c] for c in chosen])])
+        names = tuple(f"letter {letter}" for letter in string.ascii_lowercase)
+        return replace(data, classes=names[: len(chosen)])
 
     def pool(self) -> Pool:
         """As pictures to draw episodes from; no pixel is copied."""

@@ -38,7 +38,7 @@ def symbols() -> tuple[Symbol, ...]:
         *(_latin(letter) for letter in string.ascii_lowercase),
         *(_digit(value) for value in range(10)),
         *(_foreign(letter) for letter in GREEK + CYRILLIC + HEBREW),
-        *(Symbol((sign,), _with_unicode_name(sign, names)) for sign, names in everyday.items()),
+        *(_everyday(signs, names) for signs, names in everyday.items()),
     )
 
 
@@ -62,12 +62,17 @@ def _digit(value: int) -> Symbol:
 def _foreign(letter: str) -> Symbol:
     """A letter whose Unicode name reads "GREEK SMALL LETTER ALPHA"."""
     unicode_name = unicodedata.name(letter).lower()
-    short = unicode_name.replace("small letter", "letter")  # "greek letter alpha"
-    spoken = unicode_name.split(" letter ")[1]
-    capital = "capital " if " capital " in unicode_name else ""
-    return Symbol((letter,), (short, f"{capital}{spoken}", unicode_name))
+    names = [unicode_name.replace("small letter", "letter")]  # "greek letter alpha"
+    if letter not in CYRILLIC:  # whose names are syllables, some of them Latin letters' names
+        capital = "capital " if " capital " in unicode_name else ""
+        names.append(capital + unicode_name.split(" letter ")[1])
+    return Symbol((letter,), _distinct(*names, unicode_name))
 
 
-def _with_unicode_name(sign: str, names: list[str]) -> tuple[str, ...]:
-    unicode_name = unicodedata.name(sign).lower()
-    return (*names, *(() if unicode_name in names else (unicode_name,)))
+def _everyday(signs: str, names: list[str]) -> Symbol:
+    """Signs that share their everyday names, each with its Unicode name besides."""
+    return Symbol(tuple(signs), _distinct(*names, *(unicodedata.name(s).lower() for s in signs)))
+
+
+def _distinct(*names: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

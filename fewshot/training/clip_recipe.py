@@ -51,7 +51,7 @@ class ClipRecipe(RunRecipe):
 
     method: str = "clip"
     steps: int = 11_000
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     validate_every: int = 1000
     glyphs: float = 0.25
     sides: tuple[tuple[float, int], ...] = ((0.45, 32), (0.3, 48), (0.25, 64))

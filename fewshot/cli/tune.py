@@ -1,0 +1,66 @@
+"""``tune``: choose how far methods learn from a support set, on validation classes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fewshot.cli.arguments import at_least
+
+HELP = "Choose learning rates and steps for learning from a support set, on validation classes."
+EXAMPLES = """\
+  python -m fewshot tune drawings --data omniglot
+  python -m fewshot tune clip --data photos"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("family", choices=("drawings", "clip"), help="of encoders")
+    parser.add_argument("--data", type=Path, metavar="DIR", required=True)
+    parser.add_argument("--episodes", type=at_least(10), default=200, help="of each protocol")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: where it is read")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Search, and write the plans found."""
+    from fewshot import tuning
+    from fewshot.methods.adaptation import FILE
+
+    searches = _drawings if arguments.family == "drawings" else _clip
+    plans = {
+        tuning.plan_name(what): tuning.search(
+            what, encoder, pool, settings, arguments.episodes, print
+        )
+        for what, encoder, pool, settings in searches(arguments.data)
+    }
+    tuning.written(arguments.output or FILE, arguments.family, plans)
+
+
+def _drawings(folder: Path):
+    from fewshot import tuning
+    from fewshot.data.omniglot import load_omniglot
+    from fewshot.encoders import get_encoder
+    from fewshot.methods import Settings
+    from fewshot.training.validation import held_out_characters
+
+    pool = held_out_characters(load_omniglot("background", folder)).pool()
+    encoder = get_encoder("drawings-prototype")
+    for what in (tuning.FINETUNE, tuning.WITH_QUERIES):
+        yield what, encoder, pool, Settings()
+
+
+def _clip(folder: Path):
+    from fewshot import tuning
+    from fewshot.data.photos import load_photos, split_photos
+    from fewshot.encoders import get_encoder
+    from fewshot.encoders.clip_models import EMBEDDED
+    from fewshot.methods import Settings
+    from fewshot.prompts import templates
+
+    photos = load_photos(folder)
+    encoder = get_encoder("clip", EMBEDDED)
+    settings = Settings(templates=templates("photo"))
+    few_shot = split_photos(photos, "validation").pool()
+    for what in (tuning.FINETUNE, tuning.WITH_QUERIES, tuning.SIAMESE, tuning.TRIPLET):
+        yield what, encoder, few_shot, settings
+    yield tuning.ADAPTER, encoder, split_photos(photos, "unseen-validation").pool(), settings

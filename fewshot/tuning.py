@@ -1,0 +1,133 @@
+"""Choosing how far each method may learn from a support set, on validation classes alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from fewshot.data.pool import Pool
+from fewshot.encoders.base import Encoder
+from fewshot.episodes import Episode, Protocol, draw_episodes
+from fewshot.methods import METHODS, Settings
+from fewshot.methods.adaptation import VIEWS, Plan, trying
+from fewshot.methods.finetune import TRANSDUCTIVE
+from fewshot.types import Support
+
+WAYS, QUERIES = 5, 15
+RATES = (0.001, 0.003, 0.01, 0.03)
+# Fine-tuning's steps are a person's to set; its rate is chosen for the default number.
+STEPS = Settings().steps
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is tried for one method.
+
+    Attributes:
+        method: its name in METHODS.
+        protocols: by the number of shots its plan is kept under.
+        candidates: the plans tried, gentlest first.
+        transductive: whether the method sees the queries.
+    """
+
+    method: str
+    protocols: dict[str, Protocol]
+    candidates: tuple[Plan, ...]
+    transductive: bool = False
+
+
+def _protocols(*shots: int, ways: int = WAYS, queries: int = QUERIES) -> dict[str, Protocol]:
+    return {str(k): Protocol(ways, k, queries) for k in shots}
+
+
+def _grid(steps: Iterable[int], rates: Iterable[float], factors=(1.0,)) -> tuple[Plan, ...]:
+    return tuple(Plan(*values) for values in product(steps, rates, factors))
+
+
+FINETUNE = Search("finetune", _protocols(1, 5), _grid([STEPS], RATES))
+WITH_QUERIES = Search(
+    "finetune", _protocols(1, 5), _grid([STEPS], RATES, (1.0, 3.0, 10.0, 30.0)), transductive=True
+)
+SIAMESE = Search("siamese", _protocols(1, 5), _grid([10, 40], (0.1, 0.3, 1.0, 3.0)))
+TRIPLET = Search("triplet", _protocols(1, 5), _grid([5, 20], RATES))
+# On nouns that were trained on, of which there are more: where names help, as in use.
+ADAPTER = Search("clip-adapter", _protocols(1, 4, 16, ways=20, queries=5), _grid([5, 20], RATES))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best plan of a search at one number of shots, and its mean accuracy."""
+
+    plan: Plan
+    accuracy: float
+
+
+def search(
+    what: Search,
+    encoder: Encoder,
+    pool: Pool,
+    settings: Settings,
+    episodes: int,
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Found]:
+    """The best candidate by number of shots; on a tie the gentlest.
+
+    Args:
+        what: method, protocols and candidates.
+        encoder: whose embeddings are learned from.
+        pool: validation classes.
+        settings: as in use.
+        episodes: of each protocol.
+        on_progress: told a line for each number of shots.
+    """
+    settings = replace(settings, transductive=what.transductive)
+    x = encoder.embed(pool.pictures)
+    views = encoder.embed_views(pool.pictures, VIEWS)
+    found = {}
+    for shots, protocol in what.protocols.items():
+        drawn = list(draw_episodes(pool.labels, protocol, episodes, seed=int(shots)))
+        supports = [_support(pool, episode, x, views) for episode in drawn]
+        best = None
+        for plan in what.candidates:
+            with trying(plan):
+                method = METHODS[what.method](encoder, settings)
+                accuracy = _accuracy(method, supports, drawn, x)
+            if best is None or accuracy > best.accuracy:
+                best = Found(plan, accuracy)
+        found[shots] = best
+        on_progress(f"{what.method}, {shots}-shot: {best.accuracy:.4f} with {best.plan}")
+    return found
+
+
+def written(path: Path, family: str, plans: dict[str, dict[str, Found]]) -> None:
+    """Put a family's plans into the file, the other families' staying as they are."""
+    everything = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    everything[family] = {
+        method: {shots: asdict(found.plan) for shots, found in by_shots.items()}
+        for method, by_shots in plans.items()
+    }
+    path.write_text(json.dumps(everything, indent=2) + "\n", "utf-8")
+
+
+def plan_name(what: Search) -> str:
+    """Under which name a search's plans are kept."""
+    return TRANSDUCTIVE if what.transductive else what.method
+
+
+def _support(pool: Pool, episode: Episode, x: np.ndarray, views: np.ndarray) -> Support:
+    names = tuple(pool.classes[c] for c in episode.classes)
+    return Support(names, episode.support_labels, x[episode.support], views[episode.support])
+
+
+def _accuracy(method, supports: Sequence[Support], episodes: Sequence[Episode], x) -> float:
+    predictions = method.predict_episodes(supports, [x[episode.queries] for episode in episodes])
+    hits = [
+        (prediction.probabilities.argmax(1) == episode.query_labels).mean()
+        for prediction, episode in zip(predictions, episodes, strict=True)
+    ]
+    return float(np.mean(hits))
