@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -22,10 +23,10 @@ from tiny_clip import write_tiny_clip
 from fewshot.handwriting import draw
 from fewshot.images import support_set
 from fewshot.types import Comparison, InputError, MethodResult, Neighbour, Picture, Prediction
-from fewshot.ui import classes_panel, clip_files, errors, files, inputs, markup, server
+from fewshot.ui import classes_panel, clip_files, errors, files, inputs, markup, server, timings
 from fewshot.ui.cards import cards_html, table_html
 from fewshot.ui.engine import TITLES, Choices, Step, compare_in_steps, without_baseline
-from fewshot.ui.results import Results, n_right, odd_ones, percent, results_of, verdict
+from fewshot.ui.results import Results, n_right, odd_ones, percent, raw, results_of, verdict
 from fewshot.ui.settings_panel import (
     AUTOMATIC,
     N_SETTINGS,
@@ -66,11 +67,11 @@ def comparison(**results: MethodResult) -> Comparison:
     return Comparison(CLASSES, names, results, absent)
 
 
-def results(full: Comparison, known: dict[int, str] | None = None) -> Results:
+def results(full: Comparison, known: dict[int, str] | None = None, **more) -> Results:
     support = support_set([("Oru", [picture(0, 1)]), ("Tavek", [picture(1, 1)])])
     queries = [picture(2, i) for i in range(len(full.queries))]
     answers = {queries[i].digest: name for i, name in (known or {}).items()}
-    return results_of(full, support, queries, answers)
+    return results_of(full, support, queries, answers, **more)
 
 
 # Words
@@ -100,6 +101,14 @@ def test_words_are_listed_as_people_do() -> None:
 )
 def test_a_share_is_never_rounded_to_certainty(probability: float, text: str) -> None:
     assert percent(probability) == text
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [(0.2649, "0.26"), (-1.005, "−1.00"), (-0.001, "0.00"), (9.99, "9.99"), (-12.34, "−12.3")],
+)
+def test_a_measure_is_short_and_has_a_true_minus(score: float, text: str) -> None:
+    assert raw(score) == text
 
 
 def test_the_verdict_names_who_says_what() -> None:
@@ -141,10 +150,21 @@ def test_right_and_wrong_only_where_the_answer_is_known_and_a_class() -> None:
     assert n_right(shown, "siamese") == (1, 2)
 
 
-def test_cards_are_four_whatever_answered_and_text_stays_text() -> None:
+def test_five_methods_can_be_of_three_minds() -> None:
+    others = {"clip": answer(0.2), "clip-adapter": answer(0.7)}
+    five = comparison(siamese=answer(0.9), triplet=answer(0.8), finetune=answer(0.1), **others)
+    assert odd_ones(five, 0) == {"finetune", "clip"}
+    assert verdict(five, 0) == (
+        "They disagree: Siamese, Triplet and CLIP adapter say Oru; Fine-tuned prototype and CLIP "
+        f"zero-shot say {CLASSES[1]}."
+    )
+
+
+def test_cards_are_five_whatever_answered_and_text_stays_text() -> None:
     html = cards_html(results(comparison(siamese=answer(0.2), prototype=answer(0.6))), 0)
-    assert re.findall('data-method="([a-z]+)"', html) == list(TITLES)
-    assert html.count("Not &lt;here&gt;.") == 3
+    assert re.findall('data-method="([a-z-]+)"', html) == list(TITLES)
+    assert len(TITLES) == 5
+    assert html.count("Not &lt;here&gt;.") == 4
     assert "<b>Tavek</b>" not in html and "${1}" not in html
     assert "same: 0.25" in html
     assert "12.3 ms" in html
@@ -153,6 +173,28 @@ def test_cards_are_four_whatever_answered_and_text_stays_text() -> None:
 def test_the_baseline_stands_in_the_tuned_card() -> None:
     full = comparison(finetune=answer(0.2), prototype=answer(0.6))
     assert "Before fine-tuning: <b>Oru</b> 60%" in cards_html(results(full), 0)
+
+
+def test_the_tuned_card_says_when_it_saw_the_other_queries() -> None:
+    full = comparison(finetune=answer(0.2, 0.3), prototype=answer(0.6, 0.6))
+    said = "Also used the other queries"
+    assert said in cards_html(results(full, transductive=True), 0)
+    assert said not in cards_html(results(full), 0)
+    alone = comparison(finetune=answer(0.2))  # there are no others
+    assert said not in cards_html(results(alone, transductive=True), 0)
+
+
+def test_each_share_has_the_methods_own_measure_beside_it() -> None:
+    clip = answer(0.75)
+    scores = np.array([[0.312, -0.056]], np.float32)
+    full = comparison(clip=replace(clip, prediction=replace(clip.prediction, scores=scores)))
+    html = cards_html(results(full), 0)
+    bars = re.findall(
+        r'class="share"[^>]*>([^<]*)</span><span class="raw" title="([^"]*)">([^<]*)', html
+    )
+    assert [(share, own) for share, _, own in bars] == [("75%", "0.31"), ("25%", "−0.06")]
+    assert all("cosine of picture and name" in title for _, title, _ in bars)
+    assert "calibrated" in html
 
 
 def test_the_table_marks_disagreement_and_answers() -> None:
@@ -174,9 +216,12 @@ def test_slots_become_a_support_set(tmp_path: Path) -> None:
         [],
         [(write_png(tmp_path / "b.png"), None)],
     ]
-    found = inputs.support_of_slots([" Loop ", "", "Fork"], galleries)
+    found = inputs.support_of_slots([" Loop ", "", "Fork"], galleries, ["", None, ""])
     assert found.classes == ("Loop", "Fork")  # the empty slot is passed over
     assert [p.name for p in found.pictures] == ["Loop/a.png", "Fork/b.png"]
+    assert found.descriptions == ()  # nobody gave any
+    found = inputs.support_of_slots(["Loop", "", "Fork"], galleries, [None, "", " three\n prongs"])
+    assert found.descriptions == ("", "three prongs")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +239,17 @@ def test_slots_that_are_no_support_set_say_why(
 ) -> None:
     path = write_png(tmp_path / "a.png")
     with pytest.raises(InputError, match=sentence):
-        inputs.support_of_slots(names, [[(path, None)] * count for count in counts])
+        inputs.support_of_slots(names, [[(path, None)] * count for count in counts], [""] * 2)
+
+
+def test_a_description_has_a_name_and_a_limit(tmp_path: Path) -> None:
+    gallery = [(write_png(tmp_path / "a.png"), None)]
+    with pytest.raises(InputError, match="Class 2 has a description but no name"):
+        inputs.support_of_slots(["Loop", ""], [gallery, []], ["", "round"])
+    with pytest.raises(InputError, match="'Fork' has 201 characters: keep to 200"):
+        inputs.support_of_slots(["Loop", "Fork"], [gallery] * 2, ["", "a" * 201])
+    longest = inputs.support_of_slots(["Loop", "Fork"], [gallery] * 2, ["", "a" * 200])
+    assert longest.descriptions == ("", "a" * 200)
 
 
 def test_queries_are_counted_before_they_are_read() -> None:
@@ -249,14 +304,15 @@ def test_what_is_no_drawing_is_refused(url: str | None) -> None:
 
 
 def test_a_removed_class_leaves_no_gap_and_two_slots() -> None:
-    slots = [("a", [1]), ("b", [2]), ("c", [3])]
-    assert classes_panel.without(0, slots) == [("b", [2]), ("c", [3])]
-    assert classes_panel.without(1, slots[:2]) == [("a", [1]), ("", [])]
+    a, b, c = (classes_panel.Slot(name, [name], f"of {name}") for name in "abc")
+    assert classes_panel.without(0, [a, b, c]) == [b, c]
+    assert classes_panel.without(1, [a, b]) == [a, classes_panel.Slot()]
 
 
 def test_only_shown_slots_count() -> None:
     names, galleries = [f"n{i}" for i in range(10)], [[i] for i in range(10)]
-    assert classes_panel.slots_of(2, [*names, *galleries]) == [("n0", [0]), ("n1", [1])]
+    found = classes_panel.slots_of(2, [*names, *galleries, "first", *[None] * 9])
+    assert found == [("n0", [0], "first"), ("n1", [1], "")]
 
 
 def test_kept_pictures_keep_name_and_pixels() -> None:
@@ -273,7 +329,7 @@ def test_kept_pictures_keep_name_and_pixels() -> None:
 
 
 def settings(**changed) -> list:
-    values = {"steps": 50, "entropy": 0.1, "temperature": "", "seed": 0}
+    values = {"steps": 50, "entropy": 0.1, "transductive": False, "temperature": "", "seed": 0}
     values |= {"template": AUTOMATIC, "own": "", "model": None} | changed
     assert len(values) == N_SETTINGS
     return list(values.values())
@@ -287,6 +343,7 @@ def test_untouched_settings_are_the_engines_defaults() -> None:
     engine = Settings()
     assert (choices.steps, choices.temperature) == (engine.steps, engine.temperature)
     assert (choices.entropy_weight, choices.seed) == (engine.entropy_weight, engine.seed)
+    assert choices.transductive is engine.transductive is False
 
 
 def test_settings_are_read_as_typed() -> None:
@@ -294,6 +351,7 @@ def test_settings_are_read_as_typed() -> None:
     assert choices.temperature == 2.5
     assert choices.templates == ("an {}", "the {}")
     assert choices_of(settings(template="plain")).templates == ("{}",)
+    assert choices_of(settings(transductive=True)).transductive is True
     for changed, sentence in [
         ({"temperature": "warm"}, "is no number"),
         ({"template": OWN, "own": " \n"}, "are empty"),
@@ -324,16 +382,19 @@ def test_the_cards_are_the_methods_of_the_engine() -> None:
     assert {name: METHODS[name].title for name in TITLES} == TITLES
 
 
-def test_step_by_step_gives_what_compare_gives() -> None:
+def test_step_by_step_gives_what_compare_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from fewshot.compare import COMPARED, compare
 
+    monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
     support, queries = task()
     *steps, stepwise = compare_in_steps(support, queries, "drawings", Choices())
     assert all(isinstance(step, Step) for step in steps)
     shares = [step.share for step in steps]
     assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] < 1
     at_once = compare(support, queries, "drawings", (*COMPARED, "prototype"))
-    assert list(stepwise.results) == list(at_once.results)
+    assert list(stepwise.results) == list(at_once.results) == [*TITLES, "prototype"]
     assert stepwise.unavailable == at_once.unavailable
     for name, result in at_once.results.items():
         np.testing.assert_array_equal(
@@ -345,7 +406,7 @@ def test_step_by_step_gives_what_compare_gives() -> None:
 @pytest.mark.parametrize(
     ("preset", "choices", "sentence"),
     [
-        ("photos", Choices(), "is not on this machine"),
+        ("photos", Choices(model="ViT-B-32"), "is not on this machine"),
         ("sketches", Choices(), "no preset"),
         ("drawings", Choices(temperature=0.0), "temperature lies above 0"),
         ("drawings", Choices(steps=501), "0 to 500 steps"),
@@ -388,7 +449,69 @@ def test_photos_go_through_one_clip_for_every_card(
     assert "A note." in html
 
 
+def test_a_description_changes_what_clip_reads_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
+    support, queries = task()
+    described = replace(support, descriptions=("", "with a tail", ""))
+    renamed = replace(support, classes=("Letter 0", "Letter 1, with a tail", "Letter 2"))
+    bare, with_more, by_name = (
+        list(compare_in_steps(given, queries, "drawings", Choices()))[-1].results
+        for given in (support, described, renamed)
+    )
+    assert with_more["clip"].prediction.classes == support.classes
+
+    def shares(answers, method):
+        return answers[method].prediction.probabilities
+
+    np.testing.assert_array_equal(shares(with_more, "clip"), shares(by_name, "clip"))
+    assert (shares(with_more, "clip") != shares(bare, "clip")).any()
+    for method in ("siamese", "triplet", "finetune"):
+        np.testing.assert_array_equal(shares(with_more, method), shares(bare, method))
+
+
+def test_other_queries_are_used_only_when_asked_for() -> None:
+    support, _ = task()
+    queries = [picture(glyph, 20 + i, f"{i}.png") for i, glyph in enumerate((0, 1, 2, 1))]
+
+    def asked(transductive: bool, queries: list[Picture]) -> np.ndarray:
+        choices = Choices(transductive=transductive)
+        *_, full = compare_in_steps(support, queries, "drawings", choices, ("finetune",))
+        assert list(full.results) == ["finetune"]
+        return full.results["finetune"].prediction.probabilities
+
+    assert (asked(True, queries) != asked(False, queries)).any()
+    np.testing.assert_array_equal(asked(False, queries)[:1], asked(False, queries[:1]))
+
+
 # CLIP's files
+
+
+def test_how_long_a_picture_takes_is_known_after_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(write_tiny_clip(tmp_path / "tiny"))
+    monkeypatch.setenv("FEWSHOT_CLIP", folder)
+    monkeypatch.setattr(timings, "_MILLISECONDS", {})
+    assert "picture on this machine" not in clip_files.whereabouts(None).sentence
+    slow = replace(answer(0.5, 0.5, 0.5), milliseconds=np.array([900.0, 63.4, 51.0]))
+    clip_files.remember_pace(None, comparison(siamese=slow))  # CLIP did not answer
+    assert "picture on this machine" not in clip_files.whereabouts(None).sentence
+    clip_files.remember_pace(None, comparison(clip=slow))
+    told = clip_files.whereabouts(folder).sentence
+    assert told.endswith("It takes about 63 ms a picture on this machine.")
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "told"), [(0.2, "1 ms"), (14.6, "15 ms"), (127, "130 ms"), (1_234, "1,200 ms")]
+)
+def test_a_pace_has_two_digits(
+    milliseconds: float, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timings, "_MILLISECONDS", {"a": milliseconds})
+    assert timings.pace("a") == f"It takes about {told} a picture on this machine."
+    assert timings.pace("b") == ""
 
 
 def test_a_model_given_at_the_start_is_offered_first(
@@ -406,7 +529,8 @@ def test_a_model_given_at_the_start_is_offered_first(
 
 def test_a_model_that_is_not_here_may_be_downloaded_if_it_is_listed() -> None:
     listed, default = clip_files.choices()
-    assert listed[0][1] == default == "ViT-B-32"
+    assert listed[0][1] == default == "embedded"
+    assert "small embedded model" in clip_files.whereabouts(default).sentence
     found = clip_files.whereabouts("ViT-B-32")
     assert not found.here and found.downloadable
     assert clip_files.size("ViT-B-32") == "605 MB"

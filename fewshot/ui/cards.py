@@ -7,7 +7,7 @@ import numpy as np
 from fewshot.types import MethodResult, Neighbour
 from fewshot.ui.engine import TITLES
 from fewshot.ui.markup import escaped, image, notice
-from fewshot.ui.results import Results, n_right, odd_ones, percent, verdict
+from fewshot.ui.results import Results, n_right, odd_ones, percent, raw, verdict
 
 TOP = 5
 
@@ -16,20 +16,37 @@ _LINES = {
     "siamese": "Asks of each pair: are these two the same class?",
     "triplet": "Measures the distance to each of your pictures.",
     "clip": "Read only the class names, never your pictures.",
+    "clip-adapter": "Read the names and looked at your pictures: both count.",
 }
 _EVIDENCE = {
     "siamese": "Nearest pictures: similarity, and “same class” probability",
     "triplet": "Nearest pictures: similarity, and squared distance",
     "finetune": "Nearest pictures: similarity",
     "clip": "Nearest pictures to CLIP’s eye, which its answer ignores",
+    "clip-adapter": "Nearest pictures to CLIP’s eye: similarity",
 }
+# What a method compares classes by, before the softmax: Prediction.scores.
+_MEASURES = {
+    "siamese": "mean logit of “same class”: above 0 it leans to yes",
+    "triplet": "minus the squared distance: 0 is identical, −4 is opposite",
+    "finetune": "cosine to the tuned prototype: 1 is identical",
+    "clip": "cosine of picture and name: 1 is identical",
+    "clip-adapter": "cosine to the name, plus what nearby pictures of the class add",
+}
+_READING = """
+<aside class="reading"><h3>How to read this</h3>
+<p><b>%</b> shares one whole among <em>your</em> classes: a softmax. Over a few names it can be near
+100% for a picture of none of them; it is no calibrated probability.</p>
+<p>The <span class="raw">small number</span> behind it is what the softmax was taken of, in the
+method’s own measure: point at it to read which. Compare it within one card only.</p></aside>
+"""
 
 
 def cards_html(results: Results, query: int) -> str:
     """A query's picture, what the methods make of it, and their cards."""
     cards = "".join(_card(results, query, name) for name in TITLES)
     note = notice(escaped(results.note)) if results.note else ""
-    return f'<section class="answer">{_question(results, query)}{note}<div class="cards">{cards}</div></section>'  # noqa: E501
+    return f'<section class="answer">{_question(results, query)}{note}<div class="cards">{cards}{_READING}</div></section>'  # noqa: E501
 
 
 def table_html(results: Results) -> str:
@@ -73,12 +90,12 @@ def _card(results: Results, query: int, name: str) -> str:
     label = result.prediction.labels[query]
     odd = name in odd_ones(results.comparison, query)
     differs = '<span class="mark odd">≠ disagrees</span>' if odd else ""
-    line = _baseline(results, query) if name == "finetune" else _LINES[name]
+    line = _tuned(results, query) if name == "finetune" else _LINES[name]
     return (
         f'<article class="card {name}" data-method="{name}"><header>{head}'
         f'<span class="time">{_milliseconds(result.milliseconds[query])}</span></header>'
         f'<p class="label"><b>{escaped(label)}</b>{_right(results, query, label)}{differs}</p>'
-        f'<p class="line">{line}</p>{_bars(result, query)}'
+        f'<p class="line">{line}</p>{bars(result, query, name)}'
         f"<h4>{_EVIDENCE[name]}</h4>{_evidence(results, result, query, name)}</article>"
     )
 
@@ -95,20 +112,27 @@ def _milliseconds(elapsed: float) -> str:
     return f"{elapsed:.1f} ms" if elapsed < 100 else f"{elapsed:,.0f} ms"
 
 
+def _tuned(results: Results, query: int) -> str:
+    line = _baseline(results, query)
+    return f"{line}. Also used the other queries." if results.transductive else line
+
+
 def _baseline(results: Results, query: int) -> str:
     if results.baseline is None:
-        return "Prototypes, tuned to your pictures."
+        return "Prototypes, tuned to your pictures"
     prediction = results.baseline.prediction
     label, top = prediction.labels[query], prediction.probabilities[query].max()
     return f"Before fine-tuning: <b>{escaped(label)}</b> {percent(float(top))}"
 
 
-def _bars(result: MethodResult, query: int) -> str:
-    row = result.prediction.probabilities[query]
+def bars(result: MethodResult, query: int, method: str) -> str:
+    """The most probable classes of a query: share, and the method's own measure beside it."""
+    row, scores = result.prediction.probabilities[query], result.prediction.scores[query]
     items = "".join(
         f"<li><span>{escaped(result.prediction.classes[i])}</span>"
         f'<span class="track"><i style="width:{100 * row[i]:.1f}%"></i></span>'
-        f'<span class="share" title="{row[i]:.4f}">{percent(float(row[i]))}</span></li>'
+        f'<span class="share" title="{row[i]:.4f}">{percent(float(row[i]))}</span>'
+        f'<span class="raw" title="{_MEASURES[method]}">{raw(float(scores[i]))}</span></li>'
         for i in np.argsort(-row, kind="stable")[:TOP]
     )
     return f'<ol class="bars">{items}</ol>'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -24,8 +24,13 @@ FIRST_SLOTS = 2
 # More than this are shown as a list even in a few classes: a slot shows each of its pictures.
 MAX_SLOT_PICTURES = 200
 
-# What a slot holds: a name, and a gallery's value or paths.
-Slot = tuple[str, Sequence[Any]]
+
+class Slot(NamedTuple):
+    """What a slot holds: a name, a gallery's value or paths, and a description."""
+
+    name: str = ""
+    pictures: Sequence[Any] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class ClassesPanel:
     Attributes:
         names: a textbox for each slot.
         galleries: a gallery for each slot.
+        descriptions: another textbox for each slot.
         columns: what a slot lies in.
         count: how many slots are shown. A hidden field, not a State: it lives as long as the
             slots, in the browser.
@@ -48,6 +54,7 @@ class ClassesPanel:
 
     names: list[gr.Textbox]
     galleries: list[gr.Gallery]
+    descriptions: list[gr.Textbox]
     columns: list[gr.Column]
     count: gr.Number
     add: gr.Button
@@ -60,13 +67,17 @@ class ClassesPanel:
     @property
     def inputs(self) -> list[Any]:
         """What :func:`support_of` takes, in its order."""
-        return [self.imported, self.count, *self.names, *self.galleries]
+        return [self.imported, self.count, *self._of_slots]
 
     @property
     def outputs(self) -> list[Any]:
         """What :func:`filled` and :func:`listed` return updates for, in their order."""
         kind = [self.imported, self.listing, self.compact, self.slots, self.note, self.add]
-        return [*kind, self.count, *self.columns, *self.names, *self.galleries]
+        return [*kind, self.count, *self.columns, *self._of_slots]
+
+    @property
+    def _of_slots(self) -> list[Any]:
+        return [*self.names, *self.galleries, *self.descriptions]
 
 
 def build_classes_panel() -> ClassesPanel:
@@ -86,10 +97,11 @@ def build_classes_panel() -> ClassesPanel:
         elem_classes="hint",
     )
     note = block(elem_id="import-note")
-    columns, names, galleries, removes = (list(column) for column in zip(*parts, strict=True))
+    columns, names, galleries, descriptions, removes = map(list, zip(*parts, strict=True))
     panel = ClassesPanel(
         names=names,
         galleries=galleries,
+        descriptions=descriptions,
         columns=columns,
         count=gr.Number(FIRST_SLOTS, visible=False, precision=0),
         add=add,
@@ -129,7 +141,16 @@ def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.Button]:
             remove = gr.Button("Remove", size="sm", min_width=64, scale=0, elem_classes="remove")
         gallery = picture_gallery(f"Pictures of class {i + 1}", elem_id=f"pictures-{i + 1}")
         drawing_pad(f"class {i + 1}", f"pad-{i + 1}", gallery)
-    return slot, name, gallery, remove
+        with gr.Accordion("Describe it", open=False, elem_classes="describe"):
+            description = gr.Textbox(
+                label=f"Description of class {i + 1}",
+                placeholder="For CLIP, which reads it behind the name: with two wheels and pedals",
+                show_label=False,
+                container=False,
+                lines=2,
+                max_length=inputs.MAX_DESCRIPTION,
+            )
+    return slot, name, gallery, description, remove
 
 
 @shown
@@ -149,27 +170,29 @@ def removed(index: int, count: float, *values: Any) -> list[Any]:
 
 
 def slots_of(count: float, values: Sequence[Any]) -> list[Slot]:
-    """The shown slots among the values of all names and all galleries."""
-    names, galleries = values[:MAX_SLOTS], values[MAX_SLOTS:]
-    return [(names[i] or "", galleries[i] or []) for i in range(int(count))]
+    """The shown slots among the values of all names, all galleries and all descriptions."""
+    columns = [values[i : i + MAX_SLOTS] for i in range(0, len(values), MAX_SLOTS)]
+    slots = [Slot(n or "", p or [], d or "") for n, p, d in zip(*columns, strict=True)]
+    return slots[: int(count)]
 
 
 def without(index: int, slots: Sequence[Slot]) -> list[Slot]:
     """The slots but one; two stay, if only as empty ones."""
     kept = [slot for i, slot in enumerate(slots) if i != index]
-    return kept + [("", [])] * (FIRST_SLOTS - len(kept))
+    return kept + [Slot()] * (FIRST_SLOTS - len(kept))
 
 
 def filled(slots: Sequence[Slot], note: str = "") -> list[Any]:
     """Updates for the panel's outputs that show these classes in slots, at most MAX_SLOTS."""
     count = max(len(slots), FIRST_SLOTS)
-    every = [*slots, *[("", [])] * (MAX_SLOTS - len(slots))]
+    every = [*slots, *[Slot()] * (MAX_SLOTS - len(slots))]
     return [
         *slots_shown(note),
         count,
         *(gr.update(visible=i < count) for i in range(MAX_SLOTS)),
-        *(name for name, _ in every),
-        *(list(pictures) for _, pictures in every),
+        *(slot.name for slot in every),
+        *(list(slot.pictures) for slot in every),
+        *(slot.description for slot in every),
     ]
 
 
@@ -177,7 +200,7 @@ def listed(path: str, found: ClassFolders, note: str = "") -> list[Any]:
     """Updates for the panel's outputs that show an imported zip as a list; slots keep theirs."""
     hidden, visible = gr.update(visible=False), gr.update(visible=True)
     compact = class_list(Path(path).name, found.classes)
-    return [path, visible, compact, hidden, note, hidden, *[gr.skip()] * (1 + 3 * MAX_SLOTS)]
+    return [path, visible, compact, hidden, note, hidden, *[gr.skip()] * (1 + 4 * MAX_SLOTS)]
 
 
 def slots_shown(note: str = "") -> list[Any]:
@@ -197,7 +220,8 @@ def imported(path: str) -> list[Any]:
     n_pictures = sum(len(pictures) for _, pictures in found.classes)
     if len(found.classes) > MAX_SLOTS or n_pictures > MAX_SLOT_PICTURES:
         return listed(path, found, note)
-    return filled([(n, [files.kept_picture(p) for p in ps]) for n, ps in found.classes], note)
+    kept = [Slot(name, [files.kept_picture(p) for p in ps]) for name, ps in found.classes]
+    return filled(kept, note)
 
 
 def support_of(values: Sequence[Any]) -> SupportSet:
@@ -212,5 +236,4 @@ def support_of(values: Sequence[Any]) -> SupportSet:
     path, count, *slots = values
     if path:
         return images.support_set(inputs.read_zip(path).classes)
-    names, galleries = zip(*slots_of(count, slots), strict=True)
-    return inputs.support_of_slots(names, galleries)
+    return inputs.support_of_slots(*zip(*slots_of(count, slots), strict=True))

@@ -20,9 +20,11 @@ from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import (
     N_SETTINGS,
+    SettingsPanel,
     build_settings_panel,
     choices_of,
     fill_models,
+    model_status,
 )
 
 # On a phone the results lie below the inputs: go there once they are.
@@ -32,11 +34,14 @@ _GO_TO_RESULTS = """() => {
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def build_classify_tab(page: gr.Blocks) -> None:
+def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     """Lay out the tab and wire it.
 
     Args:
         page: whose loading fills in what depends on the machine.
+
+    Returns:
+        The settings, which other tabs may go by.
     """
     with gr.Column(elem_id="examples"):
         block("Try an example", elem_classes="overline")
@@ -45,8 +50,8 @@ def build_classify_tab(page: gr.Blocks) -> None:
                 key: gr.Button(recipe.title, elem_id=f"example-{key}", min_width=150)
                 for key, recipe in EXAMPLE_TASKS.items()
             }
-    with gr.Row(elem_id="halves"):
-        with gr.Column(scale=5, min_width=340, elem_id="given"):
+    with gr.Row(elem_classes="halves"):
+        with gr.Column(scale=5, min_width=340, elem_id="given", elem_classes="given"):
             block("<h2><i>1</i> Show</h2>", elem_classes="step")
             preset = gr.Radio(
                 [(p.title, p.name) for p in PRESETS.values()], value="drawings", elem_id="preset",
@@ -66,7 +71,7 @@ def build_classify_tab(page: gr.Blocks) -> None:
                     stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, visible=False,
                                      elem_id="stop")  # fmt: skip
                     clear = gr.Button("Clear all", scale=1, min_width=90, elem_id="clear-all")
-        with gr.Column(scale=7, min_width=340, elem_id="results"):
+        with gr.Column(scale=7, min_width=340, elem_id="results", elem_classes="found"):
             block("<h2><i>3</i> Compare</h2>", elem_classes="step")
             results = results_panel.build_results_panel()
     known = gr.State({}, time_to_live=86_400)
@@ -87,12 +92,14 @@ def build_classify_tab(page: gr.Blocks) -> None:
         loaded = button.click(partial(load_example, key), None, filled, **_QUIET)
         runs.append(loaded.success(**run))
     for each in runs:
+        each.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
         each.success(None, js=_GO_TO_RESULTS, api_visibility="private")
     stop.click(stopped, None, [*buttons, results.message], cancels=runs, **_QUIET)
     clear.click(cleared, None, [*filled, *results.outputs], **_QUIET)
     preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     page.load(fill_models, None, [settings.model, settings.status, settings.download], **_QUIET)
+    return settings
 
 
 def _idle() -> list[Any]:
@@ -120,7 +127,7 @@ def run_engine(
         about: HTML to show above the results.
         values: of the settings and of the classes panel.
     """
-    same = [gr.skip()] * 6
+    same = [gr.skip()] * results_panel.N_OUTPUTS
     try:
         yield [*_busy(Step(0.0, "Reading the pictures")), *same]
         choices = choices_of(values[:N_SETTINGS])
@@ -128,8 +135,11 @@ def run_engine(
         queries = inputs.queries_of_gallery(gallery)
         for step in compare_in_steps(support, queries, preset, choices):
             if isinstance(step, Comparison):
+                clip_files.remember_pace(choices.model, step)
                 note = " ".join(filter(None, [get_preset(preset).note, *step.cautions]))
-                results = results_of(step, support, queries, known or {}, note)
+                results = results_of(
+                    step, support, queries, known or {}, note, choices.transductive
+                )
                 # What an example shows is no news once its queries are gone.
                 message = about if any(results.answers) else ""
                 yield [*_idle(), *results_panel.results_shown(results, step, message)]
@@ -157,7 +167,7 @@ def load_example(key: str) -> list[Any]:
     known = {q.digest: a for q, a in zip(task.queries, task.answers, strict=True)}
     about = f"<b>{escaped(task.title)}.</b> {escaped(task.description)}"
     return [
-        *classes_panel.filled(list(by_class.items())),
+        *classes_panel.filled([classes_panel.Slot(*item) for item in by_class.items()]),
         [files.kept_picture(query) for query in task.queries],
         task.preset,
         known,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.types import InputError
+from fewshot.types import Comparison, InputError
+from fewshot.ui import timings
 
 if TYPE_CHECKING:
     from fewshot.encoders.clip_models import ClipModel
@@ -67,11 +68,19 @@ def whereabouts(model: str | None) -> Whereabouts:
         found = find_clip(model)
     except InputError as error:
         return Whereabouts(False, str(error), model in CLIP_MODELS)
-    if found.caution:
-        return Whereabouts(True, f"{found.caution} Licence: {found.licence}.", False)
     shown_name = found.name if found.name in CLIP_MODELS else Path(found.name).name
     sentence = f"{shown_name} is on this machine (licence: {found.licence})."
-    return Whereabouts(True, sentence, False)
+    if found.caution:
+        sentence = f"{found.caution} Licence: {found.licence}."
+    return Whereabouts(True, f"{sentence} {timings.pace(found.name)}".rstrip(), False)
+
+
+def remember_pace(model: str | None, comparison: Comparison) -> None:
+    """Keep how long a model took for a picture in a comparison; :func:`whereabouts` tells it."""
+    from fewshot.encoders.clip_models import find_clip
+
+    if "clip" in comparison.results:
+        timings.remember(find_clip(model).name, comparison)
 
 
 def download(model: str | None) -> Iterator[float]:

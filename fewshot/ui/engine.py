@@ -21,6 +21,7 @@ TITLES = {
     "triplet": "Triplet",
     "finetune": "Fine-tuned prototype",
     "clip": "CLIP zero-shot",
+    "clip-adapter": "CLIP adapter",
 }
 # Not a card of its own: what the fine-tuned classifier was before its first step.
 BASELINE = "prototype"
@@ -37,6 +38,7 @@ class Choices:
         templates: prompts for CLIP, or None for the preset's.
         seed: of what is random.
         model: which CLIP model, or None for the default.
+        transductive: whether fine-tuning also learns from the queries, where there are several.
     """
 
     steps: int = 50
@@ -45,6 +47,7 @@ class Choices:
     templates: tuple[str, ...] | None = None
     seed: int = 0
     model: str | None = None
+    transductive: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,20 +59,25 @@ class Step:
 
 
 def compare_in_steps(
-    support: SupportSet, queries: Sequence[Picture], preset: str, choices: Choices
+    support: SupportSet,
+    queries: Sequence[Picture],
+    preset: str,
+    choices: Choices,
+    methods: Sequence[str] = (*TITLES, BASELINE),
 ) -> Iterator[Step | Comparison]:
     """What :func:`fewshot.compare.compare` does, pausing before each method.
 
     A visitor's Stop can take hold at each pause, and the progress bar moves.
 
     Args:
-        support: the labelled pictures.
+        support: the labelled pictures; names alone are enough for CLIP.
         queries: at least one.
         preset: a name in PRESETS.
         choices: the Settings.
+        methods: those to ask, in their order.
 
     Yields:
-        Steps, and at last the comparison, the baseline among its results.
+        Steps, and at last the comparison, with the baseline among its results.
 
     Raises:
         InputError: a setting out of range, an unknown preset, or no method can be had.
@@ -90,9 +98,8 @@ def compare_in_steps(
     unavailable: dict[str, str] = {}
     sources: dict[str, str] = {}
     cautions: dict[str, None] = {}  # in order, each once
-    names = (*TITLES, BASELINE)
-    for number, name in enumerate(names):
-        yield Step(number / len(names), TITLES.get(name, "Prototype"))
+    for number, name in enumerate(methods):
+        yield Step(number / len(methods), TITLES.get(name, "Prototype"))
         try:
             fitted = fit(support, preset, [name], settings, model=model)
         except InputError as error:
@@ -109,7 +116,7 @@ def compare_in_steps(
 
 
 def compare_at_once(support: SupportSet, queries: Sequence[Picture], preset: str) -> Comparison:
-    """The methods of the four cards with default settings, as the command line runs them."""
+    """The methods of the cards with default settings, as the command line runs them."""
     from fewshot.compare import compare
 
     return compare(support, queries, preset)
@@ -124,7 +131,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 
 
 def without_baseline(comparison: Comparison) -> tuple[Comparison, MethodResult | None]:
-    """The comparison of the four cards, and the baseline's answers if there are any."""
+    """The comparison of the cards, and the baseline's answers if there are any."""
     cards = {name: r for name, r in comparison.results.items() if name != BASELINE}
     reasons = {name: why for name, why in comparison.unavailable.items() if name != BASELINE}
     shown = replace(comparison, results=cards, unavailable=reasons)

@@ -6,6 +6,7 @@ import base64
 import binascii
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fewshot import images
@@ -14,6 +15,7 @@ from fewshot.types import InputError, Picture, SupportSet
 from fewshot.ui import files
 
 MAX_CLASSES = 100  # of an imported zip
+MAX_DESCRIPTION = 200  # characters: CLIP reads some 50 words
 MAX_QUERIES = 500  # in one go: their table is sent to the browser whole
 
 # A gallery's value: (path, caption) for each picture, or None when it is empty.
@@ -21,56 +23,78 @@ Gallery = Sequence[tuple[str, str | None]] | None
 _DATA_URL = "data:image/png;base64,"
 
 
-def support_of_slots(names: Sequence[str | None], galleries: Sequence[Gallery]) -> SupportSet:
-    """The support set in the class slots; a slot with neither name nor picture is left out.
+def support_of_slots(
+    names: Sequence[str | None],
+    galleries: Sequence[Gallery],
+    descriptions: Sequence[str | None],
+) -> SupportSet:
+    """The support set in the class slots; an empty slot is left out.
 
     Args:
         names: as typed, one for each slot.
         galleries: each slot's pictures.
+        descriptions: as typed, one for each slot.
 
     Returns:
         The support set; a picture is called ``class name/file name``.
 
     Raises:
-        InputError: pictures without a name, a picture that cannot be read, or whatever
-            :func:`fewshot.images.support_set` refuses.
+        InputError: pictures or a description without a name, a description that is too long, a
+            picture that cannot be read, or whatever :func:`fewshot.images.support_set` refuses.
     """
-    classes = []
-    for number, (text, gallery) in enumerate(zip(names, galleries, strict=True), start=1):
-        if not (text or "").strip() and not gallery:
-            continue
+    classes, described = [], []
+    slots = zip(names, galleries, descriptions, strict=True)
+    for number, (text, gallery, more) in enumerate(slots, start=1):
+        description = images.visible(more or "")
         if not (text or "").strip():
-            raise InputError(f"Class {number} has pictures but no name: type one above them.")
+            if not gallery and not description:
+                continue
+            what = "pictures" if gallery else "a description"
+            raise InputError(f"Class {number} has {what} but no name: type one above.")
         name = images.class_name(text)
         pictures = [named(read_file(path), f"{name}/{Path(path).name}") for path in paths(gallery)]
+        if len(description) > MAX_DESCRIPTION:
+            raise InputError(
+                f"The description of {images.quoted(name)} has {len(description)} characters: keep "
+                f"to {MAX_DESCRIPTION}."
+            )
         classes.append((name, pictures))
+        described.append(description)
     if not classes:
         raise InputError(
             "There are no classes yet: name at least two and add a picture to each, or try an "
             "example."
         )
-    return images.support_set(classes)
+    support = images.support_set(classes)
+    return replace(support, descriptions=tuple(described)) if any(described) else support
 
 
-def queries_of_gallery(gallery: Gallery) -> list[Picture]:
+def queries_of_gallery(
+    gallery: Gallery, where: str = "under “Ask”", most: int = MAX_QUERIES
+) -> list[Picture]:
     """The query pictures.
+
+    Args:
+        gallery: that holds them.
+        where: it is on the page.
+        most: pictures that are taken.
 
     Raises:
         InputError: none, too many, or one that cannot be read.
     """
     found = paths(gallery)
     if not found:
-        raise InputError("There is no picture to classify: upload or draw one under “Ask”.")
-    check_query_count(len(found))
+        raise InputError(f"There is no picture to classify: upload or draw one {where}.")
+    check_query_count(len(found), most)
     return [read_file(path) for path in found]
 
 
-def check_query_count(count: int) -> None:
+def check_query_count(count: int, most: int = MAX_QUERIES) -> None:
     """Raise InputError for more queries than one answer should hold."""
-    if count > MAX_QUERIES:
+    if count > most:
         raise InputError(
-            f"{count:,} query pictures are too many at once: leave out {count - MAX_QUERIES:,} to "
-            f"come down to {MAX_QUERIES:,}."
+            f"{count:,} query pictures are too many at once: leave out {count - most:,} to "
+            f"come down to {most:,}."
         )
 
 

@@ -9,12 +9,13 @@ from fewshot.ui.about_tab import build_about_tab
 from fewshot.ui.api import build_api
 from fewshot.ui.classify_tab import build_classify_tab
 from fewshot.ui.markup import block
+from fewshot.ui.names_tab import build_names_tab
 
 TITLE = "Show it a few pictures"
 HEADER = f"""
 <header class="masthead">
   <h1>{TITLE}</h1>
-  <p>Four few-shot classifiers look at the same handful of examples, answer side by side, and show
+  <p>Five few-shot classifiers look at the same handful of examples, answer side by side, and show
   what their answers rest on.</p>
 </header>
 """
@@ -31,7 +32,9 @@ def build_page() -> gr.Blocks:
         block(HEADER)
         with gr.Tabs():
             with gr.Tab("Classify"):
-                build_classify_tab(page)
+                settings = build_classify_tab(page)
+            with gr.Tab("Names alone"):
+                build_names_tab(settings)
             with gr.Tab("How it works"):
                 build_about_tab()
         build_api()

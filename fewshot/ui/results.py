@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from fewshot.types import Comparison, MethodResult, Picture, SupportSet
 from fewshot.ui.engine import TITLES, without_baseline
 from fewshot.ui.files import thumbnail
+from fewshot.ui.heat_map import MOST_COLUMNS, strongest_rows
 from fewshot.ui.markup import listed
 
 
@@ -19,17 +22,25 @@ class Results:
         comparison: of the methods that have a card.
         baseline: the fine-tuned classifier's answers before its first step, or None.
         queries: a thumbnail of each query.
-        supports: thumbnails of the support pictures that are some answer's evidence, by position.
+        supports: thumbnails of the support pictures that are shown somewhere, by position.
+        files, classes: each support picture's name and class.
+        shown_classes, shown_supports: positions of those in the heat maps.
         answers: each query's true class where it is known, else None.
         note: of the preset, or empty.
+        transductive: whether the fine-tuned classifier also learned from the queries.
     """
 
     comparison: Comparison
     baseline: MethodResult | None
     queries: tuple[str, ...]
     supports: dict[int, str]
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
+    shown_classes: np.ndarray
+    shown_supports: np.ndarray
     answers: tuple[str | None, ...]
     note: str = ""
+    transductive: bool = False
 
 
 def results_of(
@@ -38,6 +49,7 @@ def results_of(
     queries: Sequence[Picture],
     known: Mapping[str, str],
     note: str = "",
+    transductive: bool = False,
 ) -> Results:
     """Gather what it takes to show a comparison.
 
@@ -47,6 +59,7 @@ def results_of(
         queries: what it classified.
         known: picture digest -> true class, as far as known.
         note: of the preset.
+        transductive: whether fine-tuning was let to look at the queries.
     """
     cards, baseline = without_baseline(comparison)
     evidence = {
@@ -55,16 +68,33 @@ def results_of(
         for neighbours in result.neighbours
         for neighbour in neighbours
     }
+    shown_supports = _strongest(cards.results.get("finetune"), "evidence")
     answers = (known.get(query.digest) for query in queries)
     return Results(
         comparison=cards,
         baseline=baseline,
         queries=tuple(thumbnail(query) for query in queries),
-        supports={i: thumbnail(support.pictures[i]) for i in evidence},
+        supports={
+            i: thumbnail(support.pictures[i]) for i in evidence.union(shown_supports.tolist())
+        },
+        files=tuple(picture.name for picture in support.pictures),
+        classes=tuple(support.classes[label] for label in support.labels),
+        shown_classes=_strongest(cards.results.get("clip"), "scores"),
+        shown_supports=shown_supports,
         # A class may have been renamed or removed since: then nothing is right or wrong.
         answers=tuple(a if a in cards.classes else None for a in answers),
         note=note,
+        # Alone, a query has no others to be helped by.
+        transductive=transductive and len(queries) > 1,
     )
+
+
+def _strongest(result: MethodResult | None, measure: str) -> np.ndarray:
+    """Which classes ("scores") or support pictures ("evidence") a heat map has room for."""
+    values = None if result is None else getattr(result.prediction, measure)
+    if values is None:
+        return np.zeros(0, np.int64)
+    return strongest_rows(values[:MOST_COLUMNS].T)
 
 
 def odd_ones(comparison: Comparison, query: int) -> set[str]:
@@ -97,6 +127,12 @@ def n_right(results: Results, method: str) -> tuple[int, int]:
     labels = results.comparison.results[method].prediction.labels
     marked = [label == a for label, a in zip(labels, results.answers, strict=True) if a is not None]
     return sum(marked), len(marked)
+
+
+def raw(score: float) -> str:
+    """A method's own measure for people: two decimals, one from 10 on, with a true minus sign."""
+    digits = 2 if abs(score) < 9.995 else 1
+    return f"{round(score, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def percent(probability: float) -> str:

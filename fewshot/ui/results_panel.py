@@ -15,6 +15,7 @@ from fewshot.ui.cards import cards_html, table_html
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import block, notice
 from fewshot.ui.results import Results
+from fewshot.ui.similarities import similarities_html
 
 WELCOME = """
 <section class="welcome">
@@ -23,12 +24,13 @@ WELCOME = """
     <li><b>Show.</b> Name two or more classes and give each a picture or a few: photographs, scans,
     or drawings made right here.</li>
     <li><b>Ask.</b> Add a picture, or many, that you want to have classified.</li>
-    <li><b>Compare.</b> Press <em>Classify</em>. Four kinds of classifier answer side by side, each
+    <li><b>Compare.</b> Press <em>Classify</em>. Five kinds of classifier answer side by side, each
     with the pictures its answer rests on.</li>
   </ol>
   <p>No pictures at hand? Any of the examples above shows the idea in a second or two.</p>
 </section>
 """
+N_OUTPUTS = 7  # of the panel
 # A click on a row, or on the button in it, chooses the row; the mark moves at once.
 _CHOOSE_ROW = """
 element.addEventListener("click", (event) => {
@@ -49,6 +51,7 @@ class ResultsPanel:
         message: the welcome, a note or a problem.
         table: queries × methods.
         cards: one query's.
+        similarities: the heat maps, of all queries.
         csv, json: downloads.
         kept: the Results shown.
     """
@@ -56,6 +59,7 @@ class ResultsPanel:
     message: gr.HTML
     table: gr.HTML
     cards: gr.HTML
+    similarities: gr.HTML
     csv: gr.DownloadButton
     json: gr.DownloadButton
     kept: gr.State
@@ -63,7 +67,8 @@ class ResultsPanel:
     @property
     def outputs(self) -> list[Any]:
         """What :func:`results_shown` and its like return updates for, in their order."""
-        return [self.message, self.table, self.cards, self.csv, self.json, self.kept]
+        shown = [self.message, self.table, self.cards, self.similarities]
+        return [*shown, self.csv, self.json, self.kept]
 
 
 def build_results_panel() -> ResultsPanel:
@@ -71,12 +76,14 @@ def build_results_panel() -> ResultsPanel:
     message = block(WELCOME, elem_id="message")
     table = block(elem_id="table", js_on_load=_CHOOSE_ROW)
     cards = block(elem_id="cards")
+    similarities = block(elem_id="similarities")
     with gr.Row(elem_classes="tools", elem_id="downloads"):
         buttons = [
             gr.DownloadButton(f"Download {kind}", size="sm", visible=False, elem_id=f"as-{kind}")
             for kind in ("CSV", "JSON")
         ]
-    panel = ResultsPanel(message, table, cards, *buttons, gr.State(None, time_to_live=7_200))
+    kept = gr.State(None, time_to_live=7_200)
+    panel = ResultsPanel(message, table, cards, similarities, *buttons, kept)
     table.select(
         cards_of_row, panel.kept, cards, api_visibility="private", show_progress="hidden"
     )  # fmt: skip
@@ -108,13 +115,14 @@ def results_shown(results: Results, full: Comparison, message: str) -> list[Any]
         gr.update(value=files.kept_file(name, content), visible=True)
         for name, content in downloads.items()
     ]
-    return [message, table_html(results), cards_html(results, 0), *buttons, results]
+    shown = [table_html(results), cards_html(results, 0), similarities_html(results)]
+    return [message, *shown, *buttons, results]
 
 
 def nothing_shown(message: str = WELCOME) -> list[Any]:
     """Updates for the panel's outputs: as at the start."""
     hidden = gr.update(value=None, visible=False)
-    return [message, "", "", hidden, hidden, None]
+    return [message, "", "", "", hidden, hidden, None]
 
 
 def problem_shown(sentence: str) -> list[Any]:
@@ -123,4 +131,4 @@ def problem_shown(sentence: str) -> list[Any]:
     Args:
         sentence: as HTML.
     """
-    return [notice(sentence, "problem"), *[gr.skip()] * 5]
+    return [notice(sentence, "problem"), *[gr.skip()] * (N_OUTPUTS - 1)]

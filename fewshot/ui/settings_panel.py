@@ -19,7 +19,7 @@ from fewshot.ui.markup import block, escaped, notice
 DEFAULTS = Choices()
 # Values of the template choice beside the names of template_sets().
 AUTOMATIC, OWN = "", "own"
-N_SETTINGS = 7  # inputs of the panel
+N_SETTINGS = 8  # inputs of the panel
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ def build_settings_panel() -> SettingsPanel:
         entropy = gr.Slider(
             0, 2, DEFAULTS.entropy_weight, step=0.05, label="Entropy weight",
             info="Higher makes fine-tuning commit itself.",
+        )  # fmt: skip
+        transductive = gr.Checkbox(
+            DEFAULTS.transductive, label="Use the other queries too (transductive)",
+            info="Fine-tuning then also learns from the pictures to classify, all at once.",
+            elem_id="transductive",
         )  # fmt: skip
         with gr.Row():
             # Not a Number: an empty one is turned into 0 as the accordion opens.
@@ -80,8 +85,9 @@ def build_settings_panel() -> SettingsPanel:
             reset = gr.Button("Reset settings", size="sm", elem_id="reset-settings")
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     template.change(lambda chosen: gr.update(visible=chosen == OWN), template, own, **quiet)
-    values = [steps, entropy, temperature, seed, template, own]
-    defaults = [DEFAULTS.steps, DEFAULTS.entropy_weight, "", DEFAULTS.seed, AUTOMATIC, ""]
+    values = [steps, entropy, transductive, temperature, seed, template, own]
+    numbers = [DEFAULTS.steps, DEFAULTS.entropy_weight, DEFAULTS.transductive]
+    defaults = [*numbers, "", DEFAULTS.seed, AUTOMATIC, ""]
     reset.click(lambda: defaults, None, values, **quiet)
     model.change(model_status, model, [status, download], **quiet)
     download.click(
@@ -97,7 +103,7 @@ def choices_of(values: Sequence[Any]) -> Choices:
     Raises:
         InputError: own templates are asked for and none is given, or a number is missing.
     """
-    steps, entropy, temperature, seed, template, own, model = values
+    steps, entropy, transductive, temperature, seed, template, own, model = values
     if seed is None or steps is None or entropy is None:
         raise InputError("A number is missing under Settings: type one, or reset them.")
     return Choices(
@@ -107,6 +113,7 @@ def choices_of(values: Sequence[Any]) -> Choices:
         templates=chosen_templates(template, own),
         seed=int(seed),
         model=model or None,
+        transductive=bool(transductive),
     )
 
 

@@ -1,0 +1,44 @@
+"""A pasted list of names: one to a line, each once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fewshot import images
+from fewshot.types import InputError
+
+MAX_NAMES = 1_000
+# What the browser may send: far more than fits, so that too long a list is told of, not cut.
+MAX_CHARACTERS = 4 * MAX_NAMES * (images.MAX_CLASS_NAME + 1)
+
+
+@dataclass(frozen=True)
+class NameList:
+    """What a pasted list holds.
+
+    Attributes:
+        names: each once, in the order of the list.
+        repeated: how many lines only said again what stood above.
+    """
+
+    names: tuple[str, ...]
+    repeated: int
+
+
+def read_names(text: str | None) -> NameList:
+    """Read a list; blank lines do not count.
+
+    Raises:
+        InputError: fewer than 2 names or more than ``MAX_NAMES``, or one that is too long or that
+            nobody can see.
+    """
+    lines = [line for line in (text or "").splitlines() if images.visible(line)]
+    names = tuple(dict.fromkeys(map(images.class_name, lines)))
+    if len(names) < 2:
+        raise InputError("There is nothing to choose from yet: give two or more names, one a line.")
+    if len(names) > MAX_NAMES:
+        raise InputError(
+            f"{len(names):,} names are too many at once: leave out {len(names) - MAX_NAMES:,} to "
+            f"come down to {MAX_NAMES:,}."
+        )
+    return NameList(names, len(lines) - len(names))

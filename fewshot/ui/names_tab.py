@@ -1,0 +1,115 @@
+"""The Names alone tab: a pasted list of names, and pictures that CLIP finds names for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from fewshot.prompts import template_sets, templates
+from fewshot.types import Comparison, SupportSet
+from fewshot.ui import clip_files, inputs
+from fewshot.ui.engine import Choices, compare_in_steps
+from fewshot.ui.errors import sentence, shown
+from fewshot.ui.markup import block, escaped, notice
+from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
+from fewshot.ui.names_results import names_html, summary
+from fewshot.ui.pad import drawing_pad
+from fewshot.ui.pictures import picture_gallery
+from fewshot.ui.results import results_of
+from fewshot.ui.settings_panel import SettingsPanel, model_status
+
+MAX_PICTURES = 50  # each is shown with its bars
+WELCOME = """
+<section class="welcome">
+  <h2>No pictures to learn from at all</h2>
+  <p>CLIP reads names. Paste some, add a picture, and see which of the names it would call it by;
+  how similar picture and name are is shown beside every share.</p>
+</section>
+"""
+_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def build_names_tab(settings: SettingsPanel) -> None:
+    """Lay out the tab and wire it.
+
+    Args:
+        settings: of the Classify tab, where the CLIP model is chosen and its pace is told.
+    """
+    with gr.Row(elem_classes="halves"):
+        with gr.Column(scale=5, min_width=340, elem_classes="given"):
+            names = gr.Textbox(
+                label=f"Names, one a line, up to {MAX_NAMES:,}", lines=8, max_lines=16,
+                placeholder="heart\nstar\ncheck mark", max_length=MAX_CHARACTERS,
+                elem_id="names",
+            )  # fmt: skip
+            template = gr.Dropdown(
+                [(f"{key}: “{texts[0]}” …", key) for key, texts in template_sets().items()],
+                value="photo", label="What the pictures are", elem_id="names-template",
+                info="The names are put into these prompts.",
+            )  # fmt: skip
+            queries = picture_gallery("Pictures to find names for", elem_id="names-queries")
+            drawing_pad("the picture to find a name for", "pad-names", queries)
+            progress = block(elem_id="names-progress", elem_classes="while-busy")
+            with gr.Row():
+                ask = gr.Button("Find names", variant="primary", scale=3, elem_id="find-names")
+                stop = gr.Button(
+                    "Stop", variant="stop", scale=1, min_width=80, visible=False,
+                    elem_id="names-stop",
+                )  # fmt: skip
+            block(
+                "The CLIP model is the one chosen under Settings in the Classify tab. A large one "
+                "reads a thousand new names in minutes, and the same again in no time.",
+                elem_classes="hint",
+            )
+        with gr.Column(scale=7, min_width=340, elem_classes="found"):
+            message = block(WELCOME, elem_id="names-message")
+            found = block(elem_id="names-results")
+    run = ask.click(
+        find_names, [names, template, queries, settings.model],
+        [ask, stop, progress, message, found],
+        concurrency_id="engine", concurrency_limit=2, **_QUIET,
+    )  # fmt: skip
+    run.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
+    stop.click(
+        lambda: [*_idle(), notice("Stopped. Everything you gave is still here.")], None,
+        [ask, stop, progress, message], cancels=run, **_QUIET,
+    )  # fmt: skip
+
+
+def _idle() -> list[Any]:
+    """Updates for the buttons and the progress bar: ready."""
+    return [gr.update(interactive=True), gr.update(visible=False), ""]
+
+
+@shown
+def find_names(
+    text: str | None, template: str, gallery: inputs.Gallery, model: str | None
+) -> Iterator[list[Any]]:
+    """Ask CLIP for the names of pictures: updates for the buttons, the message and the results.
+
+    Args:
+        text: the pasted list.
+        template: a name in ``template_sets()``.
+        gallery: the pictures.
+        model: which CLIP model.
+    """
+    try:
+        bar = '<label class="progress">Reading names and pictures <progress></progress></label>'
+        yield [gr.update(interactive=False), gr.update(visible=True), bar, gr.skip(), gr.skip()]
+        listed = read_names(text)
+        pictures = inputs.queries_of_gallery(gallery, "below the names", MAX_PICTURES)
+        support = SupportSet(listed.names, (), np.zeros(0, np.int64))
+        choices = Choices(templates=templates(template), model=model or None)
+        for step in compare_in_steps(support, pictures, "photos", choices, ("clip",)):
+            if isinstance(step, Comparison):
+                clip_files.remember_pace(choices.model, step)
+                results = results_of(step, support, pictures, {}, " ".join(step.cautions))
+                said = notice(escaped(summary(step, listed.repeated)))
+                yield [*_idle(), said, names_html(results)]
+    except Exception as error:
+        why = escaped(sentence(error))
+        yield [*_idle(), notice(why, "problem"), gr.skip()]
+        raise gr.Error(why, print_exception=False) from error

@@ -1,0 +1,71 @@
+"""The heat maps of a comparison: every class text and every support picture × every query."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fewshot.ui.heat_map import MOST_COLUMNS, heat_map_html, picture_head
+from fewshot.ui.markup import escaped
+from fewshot.ui.results import Results
+
+
+def similarities_html(results: Results) -> str:
+    """A closed ``<details>`` with the maps that can be had, or nothing."""
+    maps = [text_map(results, results.shown_classes), support_map(results)]
+    if not any(maps):
+        return ""
+    return (
+        '<details class="similarities"><summary>Similarities: each with each</summary>'
+        '<p class="hint">Cosines, before any softmax: 1 is identical, 0 is unrelated. The colours '
+        f"of a map run from its least number to its greatest.</p>{''.join(maps)}</details>"
+    )
+
+
+def text_map(results: Results, classes: np.ndarray) -> str:
+    """Class texts × queries in CLIP's space, or nothing where CLIP did not answer.
+
+    Args:
+        results: of a comparison with or without support pictures.
+        classes: positions of those to show.
+    """
+    clip = results.comparison.results.get("clip")
+    if clip is None:
+        return ""
+    cosines = clip.prediction.scores[:MOST_COLUMNS, classes].T  # (r, c)
+    heads = [f"<span>{escaped(results.comparison.classes[i])}</span>" for i in classes]
+    left_out = _left_out(results, len(classes), len(results.comparison.classes), "likeliest names")
+    caption = f"<b>Names × pictures</b>: what CLIP sees of each name in each picture{left_out}"
+    return heat_map_html(caption, cosines, heads, _queries(results))
+
+
+def support_map(results: Results) -> str:
+    """Support pictures × queries in the prototype classifier's space, or nothing without it."""
+    tuned = results.comparison.results.get("finetune")
+    if tuned is None or tuned.prediction.evidence is None:
+        return ""
+    pictures = results.shown_supports
+    cosines = tuned.prediction.evidence[:MOST_COLUMNS, pictures].T  # (r, c)
+    heads = [
+        picture_head(results.supports[i], results.files[i], results.classes[i]) for i in pictures
+    ]
+    left_out = _left_out(results, len(pictures), len(results.files), "most similar of your pictures")
+    caption = (
+        "<b>Your pictures × pictures to classify</b>, as the fine-tuned prototype’s encoder sees "
+        f"them{left_out}"
+    )
+    return heat_map_html(caption, cosines, heads, _queries(results))
+
+
+def _queries(results: Results) -> list[str]:
+    pairs = zip(results.queries, results.comparison.queries, strict=True)
+    return [picture_head(source, name) for source, name in list(pairs)[:MOST_COLUMNS]]
+
+
+def _left_out(results: Results, n_shown: int, n_all: int, what: str) -> str:
+    """What of the rows and columns a map does not show, to go on a caption."""
+    parts = []
+    if n_shown < n_all:
+        parts.append(f"the {n_shown:,} {what}, of {n_all:,}")
+    if len(results.queries) > MOST_COLUMNS:
+        parts.append(f"the first {MOST_COLUMNS} pictures, of {len(results.queries):,}")
+    return f" ({'; '.join(parts)})" if parts else ""

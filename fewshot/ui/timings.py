@@ -1,0 +1,28 @@
+"""How long CLIP models take for a picture on this machine, as the last run with each showed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fewshot.types import Comparison
+
+# By model name. Of the machine, not of a visitor: the same for everybody.
+_MILLISECONDS: dict[str, float] = {}
+
+
+def remember(model: str, comparison: Comparison) -> None:
+    """Keep what a picture took in a comparison.
+
+    Args:
+        model: its name, as :func:`fewshot.encoders.clip_models.find_clip` gives it.
+        comparison: in which CLIP answered.
+    """
+    _MILLISECONDS[model] = float(np.median(comparison.results["clip"].milliseconds))
+
+
+def pace(model: str) -> str:
+    """One sentence, "It takes about 60 ms a picture on this machine.", or "" before a first run."""
+    if model not in _MILLISECONDS:
+        return ""
+    milliseconds = float(f"{_MILLISECONDS[model]:.2g}")
+    return f"It takes about {max(milliseconds, 1):,.0f} ms a picture on this machine."

@@ -1,0 +1,97 @@
+"""Names alone: the pasted list, and what the tab makes of it and of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_clip import write_tiny_clip
+
+from fewshot.handwriting import draw
+from fewshot.types import InputError
+from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
+from fewshot.ui.names_tab import MAX_PICTURES, find_names
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> list[tuple[str, None]]:
+    paths = [tmp_path / f"q{i}.png" for i in range(2)]
+    for i, path in enumerate(paths):
+        Image.fromarray(draw(i, i)).save(path)
+    return [(str(path), None) for path in paths]
+
+
+def test_a_list_is_tidied_and_each_name_kept_once() -> None:
+    found = read_names("  heart \n\n\tred   star\r\nheart\nHeart\n  \nred star\n")
+    assert found.names == ("heart", "red star", "Heart")
+    assert found.repeated == 2
+
+
+def test_a_list_has_limits_and_says_them() -> None:
+    longest = ["x" * 75 + f"{i:05}" for i in range(MAX_NAMES)]
+    assert read_names("\n".join(longest)).names == tuple(longest)
+    assert len("\n".join(longest)) <= MAX_CHARACTERS
+    for text, sentence in [
+        (None, "two or more names"),
+        ("\n \nheart\nheart", "two or more names"),
+        ("\n".join([*longest, "one more"]), "1,001 names are too many at once: leave out 1 "),
+        ("heart\n" + "y" * 81, "has 81 characters: keep to 80"),
+    ]:
+        with pytest.raises(InputError, match=sentence):
+            read_names(text)
+
+
+def test_repeated_names_do_not_count_towards_the_limit() -> None:
+    found = read_names("\n".join([f"n{i}" for i in range(MAX_NAMES)] * 2))
+    assert len(found.names) == found.repeated == MAX_NAMES
+
+
+def test_names_are_found_by_clip_alone(
+    tmp_path: Path, gallery: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fewshot.encoders import get_encoder
+    from fewshot.prompts import templates
+
+    monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
+    names = [f"name {i}" for i in range(8)]
+    *_, last = find_names("\n".join([*names, "name 0"]), "drawing", gallery, None)
+    *_, message, html = last
+    assert "8 names, 2 pictures. 1 repeated line was left out." in message
+    # By hand: mean of the normalised prompts' embeddings, cosines, the five greatest.
+    encoder = get_encoder("clip")
+    texts = [[t.replace("{}", name) for t in templates("drawing")] for name in names]
+    rows = np.stack([encoder.embed_texts(prompts).mean(0) for prompts in texts])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    from fewshot.images import decode
+
+    pictures = [decode(Path(path), Path(path).name) for path, _ in gallery]
+    cosines = encoder.embed(pictures) @ rows.T
+    for query, article in enumerate(html.split("<article")[1:]):
+        best = np.argsort(-cosines[query])[:5]
+        places = [article.index(f"<span>{names[i]}</span>") for i in best]
+        assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("names", "pictures", "model", "sentence"),
+    [
+        ("", 1, None, "two or more names"),
+        ("heart\nstar", 0, None, "no picture to classify: upload or draw one below the names"),
+        ("heart\nstar", MAX_PICTURES + 1, None, "leave out 1 to come down to 50"),
+        ("heart\nstar", 1, "ViT-B-32", "ViT-B-32 is not on this machine: download it"),
+    ],
+)
+def test_what_is_missing_is_a_sentence_and_the_button_comes_back(
+    names: str, pictures: int, model: str | None, sentence: str, gallery: list
+) -> None:
+    running = find_names(names, "photo", gallery[:1] * pictures, model)
+    updates = []
+    with pytest.raises(gr.Error, match=sentence):
+        updates.extend(running)
+        raise AssertionError  # not reached
+    # extend keeps what came before the error
+    assert updates[-1][0]["interactive"] is True
+    assert sentence in updates[-1][3]
