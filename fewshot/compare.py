@@ -13,6 +13,7 @@ from fewshot.encoders import get_encoder
 from fewshot.encoders.base import Encoder
 from fewshot.index import Entry, SupportIndex
 from fewshot.methods import METHODS, Method, Settings
+from fewshot.methods.adaptation import LAST_BLOCK, plan_for
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
 from fewshot.types import (
@@ -133,6 +134,8 @@ def fit(
                 "one."
             )
             continue
+        encoder = tuned_encoder(encoder, method, support_set)
+        method.encoder = encoder
         if encoder.digest not in supports:
             supports[encoder.digest] = embed_support(support_set, encoder, cache)
         support = supports[encoder.digest]
@@ -157,6 +160,22 @@ def compare(
 ) -> Comparison:
     """Fit and classify in one call; see :func:`fit` and :meth:`Fitted.classify`."""
     return fit(support_set, preset, methods, settings, model=model).classify(queries)
+
+
+def tuned_encoder(encoder: Encoder, method: Method, support_set: SupportSet) -> Encoder:
+    """The encoder, or a copy of it tuned to the support set where the method's settings say so."""
+    if not (method.settings.last_block and method.name == "finetune" and encoder.family == "clip"):
+        return encoder
+    from fewshot.encoders.last_block import tune_last_block
+
+    plan = plan_for(encoder.family, LAST_BLOCK, support_set)
+    return tune_last_block(
+        encoder,
+        support_set.pictures,
+        support_set.labels,
+        steps=plan.steps,
+        learning_rate=plan.learning_rate,
+    )
 
 
 def embed_support(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
+from fewshot.compare import tuned_encoder
 from fewshot.data.pool import Pool
 from fewshot.encoders import get_encoder
 from fewshot.encoders.base import Encoder
@@ -16,7 +17,7 @@ from fewshot.methods import METHODS, Method, Settings
 from fewshot.metrics import mean_interval
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
-from fewshot.types import InputError, Support
+from fewshot.types import InputError, Prediction, Support, SupportSet
 
 EMBEDDED_AT_ONCE = 512
 EPISODES_AT_ONCE = 64
@@ -35,6 +36,8 @@ class MethodScore:
         queries: pictures classified in all.
         episodes_per_second: fit and predict, embeddings given.
         top5: share of queries whose class is among the five most probable.
+        difference: mean of its accuracy less the reference method's on the same episodes, and
+            the half-width of the 95% interval of that mean; None without a reference.
     """
 
     method: str
@@ -44,6 +47,7 @@ class MethodScore:
     queries: int
     episodes_per_second: float
     top5: float
+    difference: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def evaluate(
     settings: Settings | None = None,
     *,
     model: str | None = None,
+    against: str | None = None,
     on_progress: Callable[[float, str], None] = lambda share, what: None,
 ) -> Evaluation:
     """Run every method over the same episodes.
@@ -87,11 +92,14 @@ def evaluate(
         preset: which encoder each method uses.
         settings: None takes the defaults, with the preset's prompt templates.
         model: which CLIP model.
+        against: the method among them that the others are compared with, episode by episode.
         on_progress: told the share of the present work done, 0 to 1, and what it is.
 
     Raises:
-        InputError: a method is unknown or cannot be had.
+        InputError: a method is unknown or cannot be had, or ``against`` is not among them.
     """
+    if against is not None and against not in methods:
+        raise InputError(f"{against} is to be compared with, so it must be one of the methods.")
     chosen = get_preset(preset)
     settings = settings or replace(Settings(), templates=templates(chosen.templates))
     built = {name: _build(name, chosen.encoders, settings, model) for name in methods}
@@ -110,8 +118,17 @@ def evaluate(
         scores.append(
             MethodScore(name, accuracy, ci95, len(episodes), queries, rate, top5 / queries)
         )
+    if against is not None:
+        scores = [_compared(score, correct, against) for score in scores]
     checkpoints = {n: m.encoder.checkpoint for n, m in built.items() if m.encoder.checkpoint}
     return Evaluation(scores, checkpoints, correct)
+
+
+def _compared(score: MethodScore, correct: dict[str, np.ndarray], against: str) -> MethodScore:
+    """With the paired difference, whose interval is free of what makes episodes easy or hard."""
+    if score.method == against:
+        return score
+    return replace(score, difference=mean_interval(correct[score.method] - correct[against]))
 
 
 def _build(name: str, encoders: dict[str, str], settings: Settings, model: str | None) -> Method:
@@ -167,6 +184,8 @@ def _run(
     method: Method, episodes: Sequence[Episode], space: _Space, on_progress
 ) -> tuple[list[np.ndarray], int, float]:
     """Each episode's hits ``(q,)`` bool, hits among the top five in all, and seconds spent."""
+    if method.settings.last_block and method.name == "finetune":
+        return _run_tuned(method, episodes, space.pool, on_progress)
     x = space.embeddings(method.encoder)
     views = space.views(method.encoder, method.n_views) if method.n_views else None
     hits, top5 = [], 0
@@ -185,8 +204,39 @@ def _run(
         ]
         predictions = method.predict_episodes(supports, [x[e.queries] for e in part])
         for episode, prediction in zip(part, predictions, strict=True):
-            probabilities = prediction.probabilities
-            hits.append(probabilities.argmax(1) == episode.query_labels)
-            true = np.take_along_axis(probabilities, episode.query_labels[:, None], 1)
-            top5 += int(((probabilities > true).sum(1) < 5).sum())
+            hit, among_five = _hits(prediction, episode)
+            hits.append(hit)
+            top5 += among_five
     return hits, top5, time.perf_counter() - began
+
+
+def _run_tuned(
+    method: Method, episodes: Sequence[Episode], pool: Pool, on_progress
+) -> tuple[list[np.ndarray], int, float]:
+    """As :func:`_run` for a method whose encoder is tuned to each episode: nothing is shared."""
+    hits, top5 = [], 0
+    began = time.perf_counter()
+    base = method.encoder
+    for number, episode in enumerate(episodes):
+        on_progress(number / len(episodes), f"tuning {base.name} to each episode")
+        names = tuple(pool.classes[c] for c in episode.classes)
+        pictures = tuple(pool.pictures[i] for i in episode.support)
+        support_set = SupportSet(names, pictures, episode.support_labels)
+        encoder = tuned_encoder(base, method, support_set)
+        fitted = type(method)(encoder, method.settings)
+        views = encoder.embed_views(pictures, fitted.n_views)
+        support = Support(names, episode.support_labels, encoder.embed(pictures), views)
+        x = encoder.embed([pool.pictures[i] for i in episode.queries])
+        fitted.fit(support, x if fitted.transductive else None)
+        hit, among_five = _hits(fitted.predict(x), episode)
+        hits.append(hit)
+        top5 += among_five
+    return hits, top5, time.perf_counter() - began
+
+
+def _hits(prediction: Prediction, episode: Episode) -> tuple[np.ndarray, int]:
+    """Which queries are right ``(q,)``, and how many have their class among the top five."""
+    probabilities = prediction.probabilities
+    true = np.take_along_axis(probabilities, episode.query_labels[:, None], 1)
+    among_five = int(((probabilities > true).sum(1) < 5).sum())
+    return probabilities.argmax(1) == episode.query_labels, among_five

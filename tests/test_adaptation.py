@@ -132,7 +132,7 @@ def test_plans_are_taken_by_the_nearest_number_of_shots(monkeypatch):
 
 
 def test_every_learner_has_a_plan_for_photos():
-    assert set(plans()["clip"]) == {*LEARNERS, "finetune-transductive"}
+    assert set(plans()["clip"]) == {*LEARNERS, "finetune-transductive", "last-block"}
     assert all(plan.steps > 0 for by in plans()["clip"].values() for plan in by.values())
 
 

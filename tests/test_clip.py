@@ -14,7 +14,13 @@ from tiny_clip import write_tiny_clip
 
 from fewshot.encoders import get_encoder
 from fewshot.encoders.clip import load_clip
-from fewshot.encoders.clip_models import CLIP_MODELS, clip_name, download_clip, find_clip
+from fewshot.encoders.clip_models import (
+    CLIP_MODELS,
+    EMBEDDED,
+    clip_name,
+    download_clip,
+    find_clip,
+)
 from fewshot.methods import METHODS, Settings
 from fewshot.types import InputError, Picture, Support
 
@@ -155,7 +161,40 @@ def test_chosen_by_environment(monkeypatch):
     monkeypatch.setenv("FEWSHOT_CLIP", "ViT-L-14")
     assert clip_name(None) == "ViT-L-14"
     assert clip_name("ViT-B-16") == "ViT-B-16"
-    assert set(CLIP_MODELS) >= {"ViT-B-32", "ViT-B-16", "ViT-L-14"}
+    monkeypatch.delenv("FEWSHOT_CLIP")
+    assert clip_name(None) is None
+
+
+def test_the_list_says_what_a_model_costs_and_can():
+    assert list(CLIP_MODELS) == ["ViT-B-32", "ViT-B-16", "MobileCLIP2-S0", "ViT-L-14"]
+    for model in CLIP_MODELS.values():
+        assert 200 < model.megabytes < 2000 and 60 < model.accuracy < 90 and model.licence
+
+
+def a_hub_with(cache, repository: str, folder) -> None:
+    """A hub's cache that holds a model, as a download leaves it."""
+    place = cache / f"models--{repository.replace('/', '--')}"
+    snapshot = place / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc")
+    for file in folder.iterdir():
+        (snapshot / file.name).write_bytes(file.read_bytes())
+
+
+def test_the_default_is_taken_once_it_is_on_disk_and_the_embedded_one_until_then(
+    folder, tmp_path, monkeypatch
+):
+    # huggingface_hub reads its folder when imported.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert find_clip().name == EMBEDDED
+    before = get_encoder("clip")
+    assert before.source == "open_clip, embedded" and "small embedded" in before.caution
+    a_hub_with(tmp_path, CLIP_MODELS["ViT-B-32"].repository, folder)
+    assert find_clip().name == "ViT-B-32"
+    after = get_encoder("clip")
+    assert after.source == "open_clip, ViT-B-32" and not after.caution
+    assert get_encoder("clip", EMBEDDED) is before
 
 
 def test_nothing_of_clip_is_imported_before_it_is_used():

@@ -15,7 +15,7 @@ from fewshot.compare import COMPARED, NEIGHBOURS, compare, fit
 from fewshot.embedding_cache import EmbeddingCache
 from fewshot.encoders import get_encoder
 from fewshot.examples import EXAMPLE_TASKS, example_task
-from fewshot.methods import METHODS
+from fewshot.methods import METHODS, Settings
 from fewshot.metrics import normalise
 from fewshot.report import as_csv, as_json
 from fewshot.types import InputError, Picture, SupportSet
@@ -43,7 +43,7 @@ def comparison(task, no_clip):
 
 def test_methods_without_weights_do_not_keep_the_others_from_answering(comparison):
     assert list(comparison.results) == ["siamese", "triplet", "finetune"]
-    assert list(comparison.unavailable) == ["clip"]
+    assert list(comparison.unavailable) == ["clip", "clip-adapter"]
     assert "/no/such/model" in comparison.unavailable["clip"]
 
 
@@ -123,6 +123,29 @@ def test_photos_share_one_tower(tmp_path_factory, task):
     assert list(answer.results) == [*COMPARED, "prototype"]
     same = [r.neighbours for r in answer.results.values()]
     assert all(neighbours == same[0] for neighbours in same)
+    assert set(answer.sources.values()) == {f"open_clip, {model}"} and answer.cautions == ()
+
+
+def test_without_another_clip_the_embedded_one_answers_and_says_so(task, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    answer = compare(task.support, task.queries, "photos")
+    assert not answer.unavailable
+    assert set(answer.sources.values()) == {"open_clip, embedded"}
+    (caution,) = answer.cautions
+    assert "small embedded model" in caution and "choose a real CLIP" in caution
+
+
+def test_a_transductive_method_is_fitted_anew_for_each_set_of_queries(task):
+    settings = Settings(transductive=True)
+    fitted = fit(task.support, methods=("finetune",), settings=settings, cache=EmbeddingCache())
+    together = fitted.classify(task.queries).results["finetune"].prediction.probabilities
+    again = fitted.classify(task.queries).results["finetune"].prediction.probabilities
+    np.testing.assert_array_equal(together, again)
+    alone = fitted.classify(task.queries[:1]).results["finetune"].prediction.probabilities
+    plain = fit(task.support, methods=("finetune",), cache=EmbeddingCache())
+    by_itself = plain.classify(task.queries[:1]).results["finetune"].prediction.probabilities
+    np.testing.assert_allclose(alone, by_itself, atol=1e-6)
+    assert np.abs(together[:1] - by_itself).max() > 1e-6
 
 
 def test_names_alone_are_enough_for_clip(tmp_path_factory, task):
@@ -166,7 +189,7 @@ def test_agreement(comparison):
 
 def test_json_has_the_promised_shape(comparison, task):
     report = json.loads(json.dumps(as_json(comparison)))
-    assert list(report) == ["classes", "queries", "unavailable"]
+    assert list(report) == ["classes", "queries", "unavailable", "encoders", "cautions"]
     assert report["classes"] == list(task.support.classes)
     assert [query["file"] for query in report["queries"]] == [q.name for q in task.queries]
     for query, answer in zip(report["queries"], task.answers, strict=True):

@@ -43,13 +43,14 @@ def by_hand(name, pool, episodes):
     values = []
     for episode in episodes:
         shown = [pool.pictures[i] for i in episode.support]
+        method = METHODS[name](encoder, Settings())
         support = Support(
             tuple(pool.classes[c] for c in episode.classes),
             episode.support_labels,
             encoder.embed(shown),
-            encoder.embed_views(shown, METHODS[name].n_views) if METHODS[name].n_views else None,
+            encoder.embed_views(shown, method.n_views) if method.n_views else None,
         )
-        method = METHODS[name](encoder, Settings()).fit(support)
+        method.fit(support)
         answers = method.predict(encoder.embed([pool.pictures[i] for i in episode.queries])).labels
         truth = [pool.classes[c] for c in episode.classes[episode.query_labels]]
         values.append(np.mean([a == t for a, t in zip(answers, truth, strict=True)]))
@@ -158,3 +159,15 @@ def test_any_tree_of_class_folders(folder):
     )
     with pytest.raises(InputError):
         load_class_tree(folder / "nowhere")
+
+
+def test_paired_differences_are_over_episodes(pool):
+    result = evaluate(pool, episodes_of(pool), ["prototype", "pixels"], against="prototype")
+    gaps = result.correct["pixels"] - result.correct["prototype"]
+    by_name = {score.method: score for score in result.scores}
+    assert by_name["prototype"].difference is None
+    assert by_name["pixels"].difference == pytest.approx(
+        (gaps.mean(), 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps)))
+    )
+    with pytest.raises(InputError, match="siamese"):
+        evaluate(pool, episodes_of(pool), ["prototype"], against="siamese")

@@ -360,3 +360,17 @@ def test_a_download_is_kept_in_the_cache(
     monkeypatch.setattr(torchvision.datasets, "Omniglot", download)
     for _ in range(2):
         check(load_omniglot("background"), original / "images_background")
+
+
+def test_the_latin_alphabet_goes_by_its_letters() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (30, 2, 9, 9), dtype=np.uint8)
+    order = rng.permutation(26)
+    names = [f"Latin/character{i + 1:02d}" for i in order] + [f"Greek/character{i}" for i in "1234"]
+    data = Omniglot(images, tuple(names), np.array([1] * 26 + [0] * 4), ("Greek", "Latin"))
+    latin = data.latin()
+    assert latin.classes[:3] == ("letter a", "letter b", "letter c") and len(latin.classes) == 26
+    for place, character in enumerate(order):
+        np.testing.assert_array_equal(latin.images[character], images[place])
+    with pytest.raises(InputError, match="Latin"):
+        Omniglot(images[:4], tuple(names[-4:]), np.zeros(4, int), ("Greek",)).latin()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import Status, add_preset, at_least, names, write_json
 from fewshot.types import InputError
+
+if TYPE_CHECKING:
+    from fewshot.evaluation import MethodScore
 
 HELP = "Measure methods over few-shot episodes."
 EXAMPLES = """\
@@ -42,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=at_least(1), default=1000)
     parser.add_argument("--within-alphabet", action="store_true")
     parser.add_argument("--methods", type=names, default=DEFAULT_METHODS, metavar="NAME,NAME")
+    parser.add_argument(
+        "--against", metavar="NAME", help="method to compare the others with, episode by episode"
+    )
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--steps", type=at_least(0), help="fine-tuning steps")
     parser.add_argument("--entropy-weight", type=float, help="of fine-tuning")
@@ -49,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--transductive",
         action="store_true",
         help="let finetune look at all queries of an episode at once; labelled so in the JSON",
+    )
+    parser.add_argument(
+        "--last-block",
+        action="store_true",
+        help="let finetune tune the last block of CLIP's image tower, too; seconds an episode",
     )
     parser.add_argument(
         "--distort",
@@ -81,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         protocol |= {"distortion": arguments.distort, "queries_only": arguments.queries_only}
     settings = Settings(templates=templates(get_preset(arguments.preset).templates))
     chosen = {"steps": arguments.steps, "entropy_weight": arguments.entropy_weight}
-    chosen["transductive"] = arguments.transductive
+    chosen |= {"transductive": arguments.transductive, "last_block": arguments.last_block}
     settings = replace(settings, **{k: v for k, v in chosen.items() if v is not None})
     status = Status()
     result = evaluate(
@@ -91,21 +103,31 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.preset,
         settings,
         model=arguments.model,
+        against=arguments.against,
         on_progress=status,
     )
     status.clear()
     for score in result.scores:
-        print(
-            f"{score.method:<10} {100 * score.accuracy:6.2f} ± {100 * score.ci95:.2f} %   "
-            f"{score.episodes} episodes, {score.queries} queries, "
-            f"{score.episodes_per_second:.0f} episodes/s"
-        )
+        print(_line(score, arguments.against))
     if arguments.json:
         protocol |= {"preset": arguments.preset, "model": arguments.model}
         protocol |= {"finetune_steps": settings.steps, "entropy_weight": settings.entropy_weight}
-        protocol["transductive"] = settings.transductive
+        protocol |= {"transductive": settings.transductive, "last_block": settings.last_block}
+        protocol |= {"against": arguments.against}
         protocol["seed"] = arguments.seed
         write_json(result.as_json(protocol), arguments.json)
+
+
+def _line(score: MethodScore, against: str | None) -> str:
+    line = (
+        f"{score.method:<12} {100 * score.accuracy:6.2f} ± {100 * score.ci95:.2f} %   "
+        f"{score.episodes} episodes, {score.queries} queries, "
+        f"{score.episodes_per_second:.0f} episodes/s, top-5 {100 * score.top5:.2f} %"
+    )
+    if score.difference is None:
+        return line
+    mean, half = score.difference
+    return f"{line}, {100 * mean:+.2f} ± {100 * half:.2f} against {against}"
 
 
 def _ways(text: str) -> int | None:

@@ -7,7 +7,9 @@ https://github.com/mlfoundations/open_clip. Imported only when a model is first 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -63,14 +65,45 @@ class ClipEncoder(Encoder):
         self.temperature = float(network.logit_scale.detach().exp())
         self.dim = self.embed_texts(["a picture"]).shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._device
+
+    @property
+    def tower(self) -> torch.nn.Module:
+        """The image tower: ``(b, 3, h, w)`` preprocessed pictures to ``(b, dim)``."""
+        return self._network.visual
+
+    def with_tower(self, tower: torch.nn.Module, key: str) -> ClipEncoder:
+        """The same encoder with another image tower, told apart by a key; this one stays."""
+        changed = copy.copy(self)
+        network = copy.copy(self._network)
+        network._modules = dict(self._network._modules)  # a module's copy shares its parts' table
+        network.visual = tower
+        changed._network = network
+        changed.digest = f"{self.digest}-{key}"
+        changed.source = f"{self.source}, last block tuned to the pictures shown"
+        return changed
+
     def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
         """See :class:`Encoder`; the model's own preprocessing."""
-        return self._embed([Image.fromarray(picture.pixels) for picture in pictures])
+        return self._embed(self.pixels(pictures))
 
     def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
         """See :class:`Encoder`: random crops, mirrored half the time."""
-        views = [view for picture in pictures for view in _crops(picture, n_views)]
-        return self._embed(views).reshape(len(pictures), n_views, self.dim)
+        return self._embed(self.view_pixels(pictures, n_views)).reshape(
+            len(pictures), n_views, self.dim
+        )
+
+    def pixels(self, pictures: Sequence[Picture]) -> Iterator[torch.Tensor]:
+        """What the image tower takes for each picture: ``(3, h, w)``."""
+        return (self._preprocess(Image.fromarray(picture.pixels)) for picture in pictures)
+
+    def view_pixels(self, pictures: Sequence[Picture], n_views: int) -> Iterator[torch.Tensor]:
+        """The same for each view of each picture, a picture's views one after the other."""
+        views = (view for picture in pictures for view in _crops(picture, n_views))
+        return (self._preprocess(view) for view in views)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """See :class:`Encoder`; texts seen before cost nothing."""
@@ -78,10 +111,10 @@ class ClipEncoder(Encoder):
         return np.stack(rows)
 
     @torch.inference_mode()
-    def _embed(self, images: list[Image.Image]) -> np.ndarray:
+    def _embed(self, images: Iterator[torch.Tensor]) -> np.ndarray:
         parts = []
-        for start in range(0, len(images), BATCH):
-            batch = torch.stack([self._preprocess(i) for i in images[start : start + BATCH]])
+        while batch := list(itertools.islice(images, BATCH)):
+            batch = torch.stack(batch)
             with autocast(self._device):
                 x = self._network.encode_image(batch.to(self._device), normalize=True)
             parts.append(x.float().cpu())

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from fewshot.metrics import normalise
-from fewshot.types import Support
+from fewshot.types import Support, SupportSet
 
+# The plan's name for tuning the last block of CLIP's image tower.
+LAST_BLOCK = "last-block"
 # Augmented views of each picture: the only variation that one picture per class offers.
 VIEWS = 4
 FILE = Path(__file__).parents[2] / "assets" / "adaptation.json"
@@ -66,7 +68,7 @@ def learns(family: str, method: str) -> bool:
     return method in plans().get(family, {})
 
 
-def plan_for(family: str, method: str, support: Support) -> Plan:
+def plan_for(family: str, method: str, support: Support | SupportSet) -> Plan:
     """The plan for the tuned number of shots nearest to a support set's mean, by ratio.
 
     Args:

@@ -27,6 +27,8 @@ class Settings:
         entropy_weight: of the prototype classifier's regularisation, 0 to 10.
         templates: prompts for CLIP, ``{}`` where the class name goes.
         transductive: let fine-tuning look at the queries it is to classify, all at once.
+        last_block: let fine-tuning tune the last block of CLIP's image tower, too; it takes
+            seconds for each support set, not a fraction of one.
         seed: of what is random in ``fit``.
 
     Raises:
@@ -38,6 +40,7 @@ class Settings:
     entropy_weight: float = 0.1
     templates: tuple[str, ...] = ("a photo of a {}.",)
     transductive: bool = False
+    last_block: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

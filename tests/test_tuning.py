@@ -1,0 +1,121 @@
+"""Choosing plans: the best candidate by a plain count, kept beside other families' plans."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_methods import FakeEncoder
+
+from fewshot.data.pool import Pool
+from fewshot.episodes import Protocol, draw_episodes
+from fewshot.methods import METHODS, Settings
+from fewshot.methods.adaptation import Plan, plan_for, trying
+from fewshot.metrics import normalise
+from fewshot.tuning import (
+    ADAPTER,
+    FINETUNE,
+    SIAMESE,
+    TRIPLET,
+    WITH_QUERIES,
+    Found,
+    Search,
+    plan_name,
+    search,
+    written,
+)
+from fewshot.types import Picture, Support
+
+PROTOCOL = Protocol(3, 1, 4)
+
+
+class NoisyEncoder(FakeEncoder):
+    """A picture's first pixel is its class, its second its number: a noisy point."""
+
+    def embed(self, pictures):
+        return np.stack([self._point(p, 0) for p in pictures])
+
+    def embed_views(self, pictures, n_views):
+        return np.stack([[self._point(p, 1 + v) for v in range(n_views)] for p in pictures])
+
+    def _point(self, picture: Picture, view: int) -> np.ndarray:
+        label, number = (int(v) for v in picture.pixels[0, :2, 0])
+        centre = np.random.default_rng(label).normal(size=self.dim)
+        noise = np.random.default_rng((label, number, view)).normal(size=self.dim)
+        return normalise(centre + 1.6 * noise).astype(np.float32)
+
+
+ENCODER = NoisyEncoder()
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    pictures = [
+        Picture(f"{c}/{i}", np.array([[[c] * 3, [i] * 3]], np.uint8))
+        for c in range(5)
+        for i in range(12)
+    ]
+    return Pool(pictures, np.arange(5).repeat(12), tuple("abcde"))
+
+
+def accuracy_by_hand(pool: Pool, plan: Plan) -> float:
+    x, views = ENCODER.embed(pool.pictures), ENCODER.embed_views(pool.pictures, 4)
+    hits = []
+    for episode in draw_episodes(pool.labels, PROTOCOL, 15, seed=1):
+        names = tuple(pool.classes[c] for c in episode.classes)
+        shown = Support(names, episode.support_labels, x[episode.support], views[episode.support])
+        with trying(plan):
+            method = METHODS["finetune"](ENCODER, Settings()).fit(shown)
+        answers = method.predict(x[episode.queries]).labels
+        wanted = [names[label] for label in episode.query_labels]
+        hits += [a == w for a, w in zip(answers, wanted, strict=True)]
+    return float(np.mean(hits))
+
+
+def test_the_best_candidate_is_found(pool: Pool) -> None:
+    candidates = (Plan(50, 1e-6), Plan(50, 0.01), Plan(50, 3.0))
+    what = Search("finetune", {"1": PROTOCOL}, candidates)
+    lines: list[str] = []
+    found = search(what, ENCODER, pool, Settings(), 15, lines.append)["1"]
+    by_hand = [accuracy_by_hand(pool, plan) for plan in candidates]
+    assert len(set(by_hand)) > 1
+    assert found.accuracy == pytest.approx(max(by_hand))
+    assert found.plan == candidates[by_hand.index(max(by_hand))]
+    assert len(lines) == 1 and "finetune, 1-shot" in lines[0]
+
+
+def test_on_a_tie_the_first_and_gentlest_is_kept(pool: Pool) -> None:
+    candidates = (Plan(50, 1e-7), Plan(50, 2e-7))
+    what = Search("finetune", {"1": PROTOCOL}, candidates)
+    assert search(what, ENCODER, pool, Settings(), 5)["1"].plan == candidates[0]
+
+
+def test_a_plan_being_tried_is_everybodys_until_it_no_longer_is() -> None:
+    support = Support(("a", "b"), np.array([0, 1]), np.eye(2, ENCODER.dim, dtype=np.float32))
+    usual = plan_for("clip", "siamese", support)
+    tried = replace(usual, steps=usual.steps + 1)
+    with trying(tried):
+        assert plan_for("clip", "siamese", support) == tried
+    assert plan_for("clip", "siamese", support) == usual
+
+
+def test_plans_are_written_beside_other_families(tmp_path) -> None:
+    file = tmp_path / "plans.json"
+    written(file, "drawings", {"finetune": {"1": Found(Plan(50, 0.01), 0.9)}})
+    written(file, "clip", {"siamese": {"5": Found(Plan(10, 0.3), 0.8)}})
+    assert json.loads(file.read_text()) == {
+        "drawings": {
+            "finetune": {"1": {"steps": 50, "learning_rate": 0.01, "entropy_factor": 1.0}}
+        },
+        "clip": {"siamese": {"5": {"steps": 10, "learning_rate": 0.3, "entropy_factor": 1.0}}},
+    }
+
+
+def test_every_candidate_really_learns() -> None:
+    searches = (FINETUNE, WITH_QUERIES, SIAMESE, TRIPLET, ADAPTER)
+    assert all(p.steps > 0 and p.learning_rate > 0 for s in searches for p in s.candidates)
+    assert [plan_name(s) for s in searches] == [
+        "finetune", "finetune-transductive", "siamese", "triplet", "clip-adapter",
+    ]  # fmt: skip
