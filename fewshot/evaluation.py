@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -210,25 +210,31 @@ def _run(
     return hits, top5, time.perf_counter() - began
 
 
+def tuned_hits(
+    method: Method, episodes: Sequence[Episode], pool: Pool
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Each episode's hits ``(q,)`` and its hits among the top five, the encoder tuned to each."""
+    for episode in episodes:
+        names = tuple(pool.classes[c] for c in episode.classes)
+        pictures = tuple(pool.pictures[i] for i in episode.support)
+        support_set = SupportSet(names, pictures, episode.support_labels)
+        encoder = tuned_encoder(method.encoder, method, support_set)
+        fitted = type(method)(encoder, method.settings)
+        views = encoder.embed_views(pictures, fitted.n_views)
+        support = Support(names, episode.support_labels, encoder.embed(pictures), views)
+        x = encoder.embed([pool.pictures[i] for i in episode.queries])
+        fitted.fit(support, x if fitted.transductive else None)
+        yield _hits(fitted.predict(x), episode)
+
+
 def _run_tuned(
     method: Method, episodes: Sequence[Episode], pool: Pool, on_progress
 ) -> tuple[list[np.ndarray], int, float]:
     """As :func:`_run` for a method whose encoder is tuned to each episode: nothing is shared."""
     hits, top5 = [], 0
     began = time.perf_counter()
-    base = method.encoder
-    for number, episode in enumerate(episodes):
-        on_progress(number / len(episodes), f"tuning {base.name} to each episode")
-        names = tuple(pool.classes[c] for c in episode.classes)
-        pictures = tuple(pool.pictures[i] for i in episode.support)
-        support_set = SupportSet(names, pictures, episode.support_labels)
-        encoder = tuned_encoder(base, method, support_set)
-        fitted = type(method)(encoder, method.settings)
-        views = encoder.embed_views(pictures, fitted.n_views)
-        support = Support(names, episode.support_labels, encoder.embed(pictures), views)
-        x = encoder.embed([pool.pictures[i] for i in episode.queries])
-        fitted.fit(support, x if fitted.transductive else None)
-        hit, among_five = _hits(fitted.predict(x), episode)
+    for number, (hit, among_five) in enumerate(tuned_hits(method, episodes, pool), start=1):
+        on_progress(number / len(episodes), "tuning the last block to each episode")
         hits.append(hit)
         top5 += among_five
     return hits, top5, time.perf_counter() - began

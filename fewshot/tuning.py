@@ -13,8 +13,9 @@ import numpy as np
 from fewshot.data.pool import Pool
 from fewshot.encoders.base import Encoder
 from fewshot.episodes import Episode, Protocol, draw_episodes
+from fewshot.evaluation import tuned_hits
 from fewshot.methods import METHODS, Settings
-from fewshot.methods.adaptation import VIEWS, Plan, trying
+from fewshot.methods.adaptation import LAST_BLOCK, VIEWS, Plan, trying
 from fewshot.methods.finetune import TRANSDUCTIVE
 from fewshot.types import Support
 
@@ -57,6 +58,7 @@ SIAMESE = Search("siamese", _protocols(1, 5), _grid([10, 40], (0.1, 0.3, 1.0, 3.
 TRIPLET = Search("triplet", _protocols(1, 5), _grid([5, 20], RATES))
 # On nouns that were trained on, of which there are more: where names help, as in use.
 ADAPTER = Search("clip-adapter", _protocols(1, 4, 16, ways=20, queries=5), _grid([5, 20], RATES))
+LAST_BLOCK_PLANS = _grid([10], (0.003, 0.01, 0.03))
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def search(
         supports = [_support(pool, episode, x, views) for episode in drawn]
         best = None
         for plan in what.candidates:
-            with trying(plan):
+            with trying(plan_name(what), plan):
                 method = METHODS[what.method](encoder, settings)
                 accuracy = _accuracy(method, supports, drawn, x)
             if best is None or accuracy > best.accuracy:
@@ -104,13 +106,39 @@ def search(
     return found
 
 
+def search_last_block(
+    encoder: Encoder,
+    pool: Pool,
+    settings: Settings,
+    episodes: int,
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Found]:
+    """As :func:`search` for the image tower's last block, each episode tuning a copy of its own."""
+    method = METHODS["finetune"](encoder, replace(settings, last_block=True))
+    found = {}
+    for shots, protocol in _protocols(1, 5).items():
+        drawn = list(draw_episodes(pool.labels, protocol, episodes, seed=int(shots)))
+        best = None
+        for plan in LAST_BLOCK_PLANS:
+            with trying(LAST_BLOCK, plan):
+                hits = [hit for hit, _ in tuned_hits(method, drawn, pool)]
+            accuracy = float(np.mean(np.concatenate(hits)))
+            on_progress(f"last block, {shots}-shot: {accuracy:.4f} with {plan}")
+            if best is None or accuracy > best.accuracy:
+                best = Found(plan, accuracy)
+        found[shots] = best
+    return found
+
+
 def written(path: Path, family: str, plans: dict[str, dict[str, Found]]) -> None:
-    """Put a family's plans into the file, the other families' staying as they are."""
+    """Put plans into the file; what it has of other families and methods stays."""
     everything = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    everything[family] = {
-        method: {shots: asdict(found.plan) for shots, found in by_shots.items()}
-        for method, by_shots in plans.items()
-    }
+    everything.setdefault(family, {}).update(
+        {
+            method: {shots: asdict(found.plan) for shots, found in by_shots.items()}
+            for method, by_shots in plans.items()
+        }
+    )
     path.write_text(json.dumps(everything, indent=2) + "\n", "utf-8")
 
 

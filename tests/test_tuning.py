@@ -66,7 +66,7 @@ def accuracy_by_hand(pool: Pool, plan: Plan) -> float:
     for episode in draw_episodes(pool.labels, PROTOCOL, 15, seed=1):
         names = tuple(pool.classes[c] for c in episode.classes)
         shown = Support(names, episode.support_labels, x[episode.support], views[episode.support])
-        with trying(plan):
+        with trying("finetune", plan):
             method = METHODS["finetune"](ENCODER, Settings()).fit(shown)
         answers = method.predict(x[episode.queries]).labels
         wanted = [names[label] for label in episode.query_labels]
@@ -92,12 +92,13 @@ def test_on_a_tie_the_first_and_gentlest_is_kept(pool: Pool) -> None:
     assert search(what, ENCODER, pool, Settings(), 5)["1"].plan == candidates[0]
 
 
-def test_a_plan_being_tried_is_everybodys_until_it_no_longer_is() -> None:
+def test_a_plan_being_tried_is_its_methods_until_it_no_longer_is() -> None:
     support = Support(("a", "b"), np.array([0, 1]), np.eye(2, ENCODER.dim, dtype=np.float32))
     usual = plan_for("clip", "siamese", support)
     tried = replace(usual, steps=usual.steps + 1)
-    with trying(tried):
+    with trying("siamese", tried):
         assert plan_for("clip", "siamese", support) == tried
+        assert plan_for("clip", "triplet", support) != tried
     assert plan_for("clip", "siamese", support) == usual
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fewshot.cli.arguments import at_least
+from fewshot.types import InputError
 
 HELP = "Choose learning rates and steps for learning from a support set, on validation classes."
 EXAMPLES = """\
@@ -18,13 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("family", choices=("drawings", "clip"), help="of encoders")
     parser.add_argument("--data", type=Path, metavar="DIR", required=True)
     parser.add_argument("--episodes", type=at_least(10), default=200, help="of each protocol")
+    parser.add_argument(
+        "--last-block",
+        type=at_least(10),
+        metavar="EPISODES",
+        help="also for the image tower's last block: some ten seconds an episode",
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: where it is read")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Search, and write the plans found."""
     from fewshot import tuning
-    from fewshot.methods.adaptation import FILE
+    from fewshot.methods.adaptation import FILE, LAST_BLOCK
 
     searches = _drawings if arguments.family == "drawings" else _clip
     plans = {
@@ -33,6 +40,13 @@ def run(arguments: argparse.Namespace) -> None:
         )
         for what, encoder, pool, settings in searches(arguments.data)
     }
+    if arguments.last_block:
+        if arguments.family != "clip":
+            raise InputError("--last-block is of CLIP's image tower: tune clip.")
+        _, encoder, pool, settings = next(_clip(arguments.data))
+        plans[LAST_BLOCK] = tuning.search_last_block(
+            encoder, pool, settings, arguments.last_block, print
+        )
     tuning.written(arguments.output or FILE, arguments.family, plans)
 
 

@@ -22,7 +22,7 @@ LAST_BLOCK = "last-block"
 VIEWS = 4
 FILE = Path(__file__).parents[2] / "assets" / "adaptation.json"
 
-_TRIED: ContextVar[Plan | None] = ContextVar("tried plan", default=None)
+_TRIED: ContextVar[tuple[str, Plan] | None] = ContextVar("tried plan", default=None)
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def plans() -> dict[str, dict[str, dict[str, Plan]]]:
 
 
 @contextlib.contextmanager
-def trying(plan: Plan) -> Iterator[None]:
-    """Every method that learns learns by this plan, whatever the data say."""
-    token = _TRIED.set(plan)
+def trying(method: str, plan: Plan) -> Iterator[None]:
+    """A method learns by this plan, whatever the data say."""
+    token = _TRIED.set((method, plan))
     try:
         yield
     finally:
@@ -76,8 +76,8 @@ def plan_for(family: str, method: str, support: Support | SupportSet) -> Plan:
         method: its name; :func:`learns` must hold.
         support: what is to be learned from.
     """
-    if (tried := _TRIED.get()) is not None:
-        return tried
+    if (tried := _TRIED.get()) is not None and tried[0] == method:
+        return tried[1]
     by_shots = plans()[family][method]
     shots = max(1.0, len(support.labels) / len(support.classes))
     nearest = min(by_shots, key=lambda key: abs(np.log(int(key) / shots)))
