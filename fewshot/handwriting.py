@@ -6,6 +6,7 @@ it with variation of its own, a surface (ink, chalk, felt pen, a photographed pa
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -73,14 +74,15 @@ Glyph = tuple[Stroke, ...]
 Curves = list[np.ndarray]  # each (m, 2): x, y as fractions of the picture's side, y downwards
 
 
-def _parse(line: str) -> Glyph:
+def parse_glyph(line: str) -> Glyph:
+    """A glyph of its strokes' points, written as in ``_ALPHABET``."""
     strokes = [stroke.split() for stroke in line.split("/")]
     points = [np.array([(int(x), int(y)) for x, y, *_ in stroke]) / 4.0 - 1.0 for stroke in strokes]
     corners = [np.array([point.endswith("'") for point in stroke]) for stroke in strokes]
     return tuple(map(Stroke, points, corners))
 
 
-GLYPHS = tuple(map(_parse, (_ALPHABET.strip() + _LOOK_ALIKES.rstrip()).splitlines()))
+GLYPHS = tuple(map(parse_glyph, (_ALPHABET.strip() + _LOOK_ALIKES.rstrip()).splitlines()))
 LOOK_ALIKES = range(len(GLYPHS) - 5, len(GLYPHS))
 """The glyphs that differ from each other in one stroke; those before are clearly distinct."""
 
@@ -279,12 +281,17 @@ SURFACES: dict[str, Callable[[Curves, float, int, np.random.Generator], np.ndarr
 
 
 def draw(
-    glyph: int, seed: int, *, surface: str = "ink", hand: Hand | None = None, side: int = 160
+    glyph: int | Glyph,
+    seed: int,
+    *,
+    surface: str = "ink",
+    hand: Hand | None = None,
+    side: int = 160,
 ) -> np.ndarray:
     """Draw one glyph as drawer number ``seed`` would: the same arguments give the same pixels.
 
     Args:
-        glyph: index into ``GLYPHS``.
+        glyph: index into ``GLYPHS``, or one that is not among them.
         seed: 0 or more: whose hand it is, and the variation of this drawing.
         surface: a name in ``SURFACES``.
         hand: replaces the drawer's own hand.
@@ -294,6 +301,10 @@ def draw(
         ``(side, side, 3)`` uint8 RGB.
     """
     hand = hand or Hand.of(seed)
-    rng = np.random.default_rng((seed, 1 + glyph))
-    pixels = SURFACES[surface](write(GLYPHS[glyph], hand, rng), hand.pen, side, rng)
+    if isinstance(glyph, tuple):
+        strokes, number = glyph, zlib.crc32(b"".join(s.points.tobytes() for s in glyph))
+    else:
+        strokes, number = GLYPHS[glyph], 1 + glyph
+    rng = np.random.default_rng((seed, number))
+    pixels = SURFACES[surface](write(strokes, hand, rng), hand.pen, side, rng)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

@@ -481,8 +481,9 @@ def test_other_queries_are_used_only_when_asked_for() -> None:
         assert list(full.results) == ["finetune"]
         return full.results["finetune"].prediction.probabilities
 
-    assert (asked(True, queries) != asked(False, queries)).any()
-    np.testing.assert_array_equal(asked(False, queries)[:1], asked(False, queries[:1]))
+    inductive = asked(False, queries)
+    assert not np.allclose(asked(True, queries), inductive, rtol=1e-2, atol=0)
+    np.testing.assert_allclose(inductive[:1], asked(False, queries[:1]), rtol=1e-4)
 
 
 # CLIP's files
