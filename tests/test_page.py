@@ -17,7 +17,7 @@ from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.images import quoted
 
 WAIT = 30_000  # milliseconds; waiting ends as soon as there is something to see
-METHODS = ["siamese", "triplet", "finetune", "clip"]
+METHODS = ["siamese", "triplet", "finetune", "clip", "clip-adapter"]
 # Gradio's own: a File's upload in a browser without a progress stream.
 KNOWN_NOISE = ("Method not implemented", "Vega", "favicon")
 
@@ -107,7 +107,13 @@ def two_classes(page: Page, drawings: Callable[..., list[str]]) -> None:
 
 def classify(page: Page) -> None:
     page.click("#classify")
-    expect(page.locator(".card")).to_have_count(4, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+
+
+def choose_model(page: Page, name: str) -> None:
+    """Choose a CLIP model under Settings, which are open."""
+    page.locator("#clip-model input").click()
+    page.get_by_role("option", name=re.compile(name)).click()
 
 
 def card(page: Page, method: str) -> Locator:
@@ -115,7 +121,7 @@ def card(page: Page, method: str) -> Locator:
 
 
 def labels(page: Page) -> list[str]:
-    """The top labels of the three methods that need no CLIP."""
+    """The top labels of the three methods that CLIP has no part in."""
     return [card(page, method).locator(".label b").inner_text() for method in METHODS[:3]]
 
 
@@ -151,20 +157,22 @@ def test_the_page_explains_itself_before_anything_is_given(page: Page) -> None:
 def test_how_it_works_tells_of_every_method_with_formula_and_paper(page: Page) -> None:
     page.get_by_role("tab", name="How it works").click()
     about = page.locator("#about")
-    for title in ("Siamese", "Triplet", "Fine-tuned prototype", "CLIP zero-shot"):
-        expect(about.get_by_role("heading", name=title)).to_be_visible()
-    expect(about.locator(".katex-display")).to_have_count(6)
-    assert about.get_by_text("Falls short").count() == 4
-    assert about.locator("a[href*='arxiv.org']").count() >= 5
+    for title in ("Siamese", "Triplet", "Fine-tuned prototype", "CLIP zero-shot", "CLIP adapter"):
+        expect(about.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    expect(about.locator(".katex-display")).to_have_count(7)
+    assert about.get_by_text("Falls short").count() == 5
+    assert about.locator("a[href*='arxiv.org']").count() >= 6
+    expect(about.locator("a[href$='2207.09519']")).to_have_count(1)
+    expect(about.get_by_role("heading", name="The small embedded model")).to_be_visible()
 
 
 # Examples
 
 
-def test_an_example_is_one_click_from_four_equal_cards(page: Page) -> None:
+def test_an_example_is_one_click_from_five_equal_cards(page: Page) -> None:
     task = example_task("alphabet")
     page.click("#example-alphabet")
-    expect(page.locator(".card")).to_have_count(4, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
     assert [c.get_attribute("data-method") for c in page.locator(".card").all()] == METHODS
     assert class_names(page) == list(task.support.classes)
     assert thumbnails(page, "#queries").count() == len(task.queries)
@@ -174,15 +182,86 @@ def test_an_example_is_one_click_from_four_equal_cards(page: Page) -> None:
         assert card(page, method).locator(".bars li").count() == 5
         assert card(page, method).locator(".evidence img").count() == 5
         expect(card(page, method).locator(".mark.right")).to_be_visible()
+    for method in METHODS:
+        assert card(page, method).locator(".bars li").count() == 5
+        shown = card(page, method).locator(".raw").all_inner_texts()
+        assert all(re.fullmatch(r"−?\d+\.\d+", own) for own in shown) and len(shown) == 5
         assert re.fullmatch(r"[\d,.]+ ms", card(page, method).locator(".time").inner_text())
     assert "same: 0." in card(page, "siamese").locator(".evidence").inner_text()
     assert "Before fine-tuning: " in card(page, "finetune").inner_text()
-    expect(page.locator(".question")).to_contain_text("All 3 methods agree")
+    told = {card(page, method).locator(".label b").inner_text() for method in METHODS}
+    verdict = "All 5 methods agree" if len(told) == 1 else "They disagree"
+    expect(page.locator(".question")).to_contain_text(verdict)
     boxes = [c.bounding_box() for c in page.locator(".card").all()]
     assert max(b["width"] for b in boxes) - min(b["width"] for b in boxes) < 1
     assert max(b["height"] for b in boxes) - min(b["height"] for b in boxes) < 1
-    # What cannot answer says why, and what to do.
-    expect(card(page, "clip")).to_contain_text("is not on this machine: download it")
+    expect(page.locator(".answer")).to_contain_text("small embedded model")
+
+
+def test_similarities_are_a_click_away_with_their_numbers(page: Page) -> None:
+    task = example_task("alphabet")
+    page.click("#example-alphabet")
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator(".heat").first).to_be_hidden()
+    page.click(".similarities summary")
+    names, pictures = page.locator(".heat").all()
+    expect(names.locator("tbody tr")).to_have_count(len(task.support.classes))
+    expect(names.locator("tbody td")).to_have_count(len(task.support.classes) * len(task.queries))
+    expect(pictures.locator("tbody tr")).to_have_count(len(task.support.pictures))
+    assert re.fullmatch(r"−?\d\.\d\d", pictures.locator("tbody td").first.inner_text())
+    # The nearest picture of the first query, as its card has it.
+    column = pictures.locator("tbody td:nth-child(2)").all_inner_texts()
+    nearest = card(page, "finetune").locator(".evidence figcaption span").first.inner_text()
+    assert max(map(float, (text.replace("−", "-") for text in column))) == float(nearest)
+    colours = {
+        cell.evaluate("cell => getComputedStyle(cell).backgroundColor")
+        for cell in names.locator("tbody td").all()[:6]
+    }
+    assert len(colours) > 1
+
+
+def test_names_alone_find_names_for_pictures(page: Page, drawings: Callable) -> None:
+    page.get_by_role("tab", name="Names alone").click()
+    page.click("#find-names")
+    expect(toast(page).first).to_contain_text("two or more names")
+    names = ["heart", "star", "fish", "letter a", "letter b", "<b>bold</b>", "digit nine"]
+    page.fill("#names textarea", "\n".join([*names, "", "star"]))
+    upload(page, "#names-queries", drawings(4, range(2)))
+    page.click("#find-names")
+    shown = page.locator(".card.named")
+    expect(shown).to_have_count(2, timeout=WAIT)
+    expect(page.locator("#names-message")).to_contain_text("7 names, 2 pictures. 1 repeated")
+    for one in shown.all():
+        assert one.locator(".bars li").count() == 5
+        assert set(one.locator(".bars li > span:first-child").all_inner_texts()) <= set(names)
+    expect(page.locator(".heat tbody td").first).to_have_text(re.compile(r"−?\d\.\d\d"))
+    page.get_by_role("tab", name="Classify").click()
+    page.locator("#settings button").first.click()
+    expect(page.locator("#clip-status")).to_contain_text("ms a picture on this machine")
+
+
+def test_a_description_changes_what_clip_says(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    classify(page)
+    before = [card(page, m).locator(".share").first.get_attribute("title") for m in METHODS]
+    page.click("#class-1 .describe button")
+    page.get_by_label("Description of class 1").fill("a ring with a tail, drawn in one stroke")
+    page.click("#classify")
+    first = card(page, "clip").locator(".share").first
+    expect(first).not_to_have_attribute("title", before[3], timeout=WAIT)
+    after = [card(page, m).locator(".share").first.get_attribute("title") for m in METHODS]
+    assert after[:3] == before[:3]
+
+
+def test_using_the_other_queries_is_said(page: Page) -> None:
+    page.click("#example-look-alikes")
+    line = card(page, "finetune").locator(".line")
+    expect(line).to_contain_text("Before fine-tuning", timeout=WAIT)
+    expect(line).not_to_contain_text("other queries")
+    page.locator("#settings button").first.click()
+    page.locator("#transductive input").check()
+    page.click("#classify")
+    expect(line).to_contain_text("Also used the other queries", timeout=WAIT)
 
 
 def test_every_example_is_a_click_away(page: Page) -> None:
@@ -215,7 +294,7 @@ def test_a_row_of_the_table_shows_its_cards(page: Page) -> None:
 
 def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
     page.click("#example-one-shot")
-    expect(page.locator(".card")).to_have_count(4, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
     files = {}
     for kind in ("CSV", "JSON"):
         with page.expect_download() as download:
@@ -229,7 +308,7 @@ def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
     assert [query["file"] for query in report["queries"]] == [q.name for q in task.queries]
     predictions = report["queries"][0]["predictions"]
     assert [predictions[method]["label"] for method in METHODS[:3]] == labels(page)
-    assert "clip" in report["unavailable"]
+    assert report["unavailable"] == {}
     rows = list(csv.DictReader(files["CSV"].read_text("utf-8").splitlines()))
     best = [row for row in rows if row["query"] == task.queries[0].name and row["rank"] == "1"]
     assert {row["method"]: row["class"] for row in best} == {
@@ -379,9 +458,11 @@ def test_what_is_missing_is_said_in_a_sentence(page: Page, drawings: Callable) -
     expect(thumbnails(page, "#pictures-1")).to_have_count(1)
 
 
-def test_photos_without_clip_say_what_to_do(page: Page, drawings: Callable) -> None:
+def test_photos_without_the_chosen_clip_say_what_to_do(page: Page, drawings: Callable) -> None:
     two_classes(page, drawings)
     page.get_by_label("Photos").check()
+    page.locator("#settings button").first.click()
+    choose_model(page, "ViT-B-32")
     expect(page.locator("#preset-note")).to_contain_text("is not on this machine")
     page.click("#classify")
     expect(page.locator("#message .problem")).to_contain_text("download it (605 MB)")
@@ -393,6 +474,7 @@ def test_photos_without_clip_say_what_to_do(page: Page, drawings: Callable) -> N
 
 def test_a_download_that_cannot_be_says_so(page: Page) -> None:
     page.locator("#settings button").first.click()
+    choose_model(page, "ViT-B-32")
     page.get_by_role("button", name="Download 605 MB").click()
     expect(toast(page)).to_contain_text("The model hub did not answer", timeout=WAIT)
     expect(page.get_by_role("button", name="Download 605 MB")).to_be_enabled()
@@ -437,7 +519,7 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     button = page.locator("#classify").bounding_box()
     assert 0 <= button["y"] <= 844 - button["height"]
     page.click("#example-alphabet")
-    expect(page.locator(".card")).to_have_count(4, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
     expect(page.locator(".question")).to_be_in_viewport(ratio=0.1)
     assert overflow(page) <= 0
     # All at once: the page is still scrolling to the results.

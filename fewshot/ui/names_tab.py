@@ -50,6 +50,7 @@ def build_names_tab(settings: SettingsPanel) -> None:
                 value="photo", label="What the pictures are", elem_id="names-template",
                 info="The names are put into these prompts.",
             )  # fmt: skip
+            block("Pictures to find names for", elem_classes="overline")
             queries = picture_gallery("Pictures to find names for", elem_id="names-queries")
             drawing_pad("the picture to find a name for", "pad-names", queries)
             progress = block(elem_id="names-progress", elem_classes="while-busy")

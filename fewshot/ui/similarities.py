@@ -48,7 +48,9 @@ def support_map(results: Results) -> str:
     heads = [
         picture_head(results.supports[i], results.files[i], results.classes[i]) for i in pictures
     ]
-    left_out = _left_out(results, len(pictures), len(results.files), "most similar of your pictures")
+    left_out = _left_out(
+        results, len(pictures), len(results.files), "most similar of your pictures"
+    )
     caption = (
         "<b>Your pictures × pictures to classify</b>, as the fine-tuned prototype’s encoder sees "
         f"them{left_out}"
