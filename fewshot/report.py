@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from fewshot.types import Comparison, MethodResult
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
+def as_json(comparison: Comparison, left_out: Sequence[str] = ()) -> dict[str, Any]:
     """``{"classes", "queries": [{"file", "predictions": {method: …}}], "unavailable", …}``.
 
     Each prediction has "label", "probabilities" by class, "milliseconds", and "neighbours", the
     nearest support pictures with their cosine similarity. Beside them "encoders", by method where
-    its encoder's weights come from, and "cautions", sentences on where not to trust one.
+    its encoder's weights come from, "cautions", sentences on where not to trust one, and
+    "left_out", a sentence for each file of the support set that could not be used.
     """
     return {
         "classes": list(comparison.classes),
@@ -30,6 +32,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "unavailable": dict(comparison.unavailable),
         "encoders": dict(comparison.sources),
         "cautions": list(comparison.cautions),
+        "left_out": list(left_out),
     }
 
 

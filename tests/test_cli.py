@@ -88,6 +88,7 @@ def test_classify(support_zip, tmp_path, capsys):
     assert code == 0
     assert "notes.txt" in capsys.readouterr().err  # reported by name, the rest kept
     report = json.loads(output.read_text())
+    assert len(report["left_out"]) == 1 and "notes.txt" in report["left_out"][0]
     task = example_task("alphabet")
     assert sorted(report["classes"]) == sorted(task.support.classes)
     assert [q["file"] for q in report["queries"]] == [q.name for q in task.queries]

@@ -329,8 +329,14 @@ def test_kept_pictures_keep_name_and_pixels() -> None:
 
 
 def settings(**changed) -> list:
-    values = {"steps": 50, "entropy": 0.1, "transductive": False, "temperature": "", "seed": 0}
-    values |= {"template": AUTOMATIC, "own": "", "model": None} | changed
+    values = {"steps": 50, "entropy": 0.1, "transductive": False, "last_block": False}
+    values |= {
+        "temperature": "",
+        "seed": 0,
+        "template": AUTOMATIC,
+        "own": "",
+        "model": None,
+    } | changed
     assert len(values) == N_SETTINGS
     return list(values.values())
 
@@ -344,6 +350,7 @@ def test_untouched_settings_are_the_engines_defaults() -> None:
     assert (choices.steps, choices.temperature) == (engine.steps, engine.temperature)
     assert (choices.entropy_weight, choices.seed) == (engine.entropy_weight, engine.seed)
     assert choices.transductive is engine.transductive is False
+    assert choices.last_block is engine.last_block is False
 
 
 def test_settings_are_read_as_typed() -> None:
@@ -352,6 +359,7 @@ def test_settings_are_read_as_typed() -> None:
     assert choices.templates == ("an {}", "the {}")
     assert choices_of(settings(template="plain")).templates == ("{}",)
     assert choices_of(settings(transductive=True)).transductive is True
+    assert choices_of(settings(last_block=True)).last_block is True
     for changed, sentence in [
         ({"temperature": "warm"}, "is no number"),
         ({"template": OWN, "own": " \n"}, "are empty"),

@@ -54,6 +54,6 @@ def run(arguments: argparse.Namespace) -> None:
         settings,
         model=arguments.model,
     )
-    write_json(as_json(comparison), arguments.json)
+    write_json(as_json(comparison, folders.skipped), arguments.json)
     for sentence in folders.skipped:  # last, so that a refusal stays one line
         print(sentence, file=sys.stderr)

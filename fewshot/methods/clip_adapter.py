@@ -46,7 +46,7 @@ class ClipAdapter(ClipZeroShot):
         """See :class:`Method`."""
         self.classes_ = support.classes
         self.labels_ = support.labels
-        self.prototypes_ = text_prototypes(self.encoder, support.classes, self.settings.templates)
+        self.prototypes_ = text_prototypes(self.encoder, support.described, self.settings.templates)
         self.alpha_, self.beta_ = self._chosen(support)
         keys = self._trained_keys(support)
         self.space_ = f"{self.encoder.digest}-cache"

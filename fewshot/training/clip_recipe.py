@@ -54,7 +54,7 @@ class ClipRecipe(RunRecipe):
     learning_rate: float = 2e-3
     validate_every: int = 1000
     glyphs: float = 0.25
-    sides: tuple[tuple[float, int], ...] = ((0.45, 32), (0.3, 48), (0.25, 64))
+    sides: tuple[tuple[float, int], ...] = ((0.244, 32), (0.5, 48), (0.256, 64))
     texts: int = 96
     smoothing: float = 0.1
     rows: float = 1.0

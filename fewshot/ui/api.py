@@ -57,8 +57,9 @@ def classify(support: gr.FileData, queries: list[gr.FileData], preset: str = "dr
         raise InputError("The support is a folder: give a zip of it.")
     # Before the zip, which may be large, so that what is wrong is told at once.
     pictures = [images.decode(_uploaded(query, "queries"), _name(query)) for query in queries]
-    support_set = images.support_set(read_class_folders(archive).classes)
-    return as_json(compare_at_once(support_set, pictures, preset))
+    folders = read_class_folders(archive)
+    support_set = images.support_set(folders.classes)
+    return as_json(compare_at_once(support_set, pictures, preset), folders.skipped)
 
 
 def _uploaded(file: Any, argument: str) -> Path:

@@ -39,6 +39,7 @@ class Choices:
         seed: of what is random.
         model: which CLIP model, or None for the default.
         transductive: whether fine-tuning also learns from the queries, where there are several.
+        last_block: whether it also tunes the last block of CLIP's image tower.
     """
 
     steps: int = 50
@@ -48,6 +49,7 @@ class Choices:
     seed: int = 0
     model: str | None = None
     transductive: bool = False
+    last_block: bool = False
 
 
 @dataclass(frozen=True)

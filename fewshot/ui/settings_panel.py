@@ -19,7 +19,7 @@ from fewshot.ui.markup import block, escaped, notice
 DEFAULTS = Choices()
 # Values of the template choice beside the names of template_sets().
 AUTOMATIC, OWN = "", "own"
-N_SETTINGS = 8  # inputs of the panel
+N_SETTINGS = 9  # inputs of the panel
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,12 @@ def build_settings_panel() -> SettingsPanel:
             info="Fine-tuning then also learns from the pictures to classify, all at once.",
             elem_id="transductive",
         )  # fmt: skip
+        last_block = gr.Checkbox(
+            DEFAULTS.last_block, label="Tune CLIP’s last block, too (photos)",
+            info="The image tower then learns from your pictures; it takes seconds, or a minute "
+            "with a large model.",
+            elem_id="last-block",
+        )  # fmt: skip
         with gr.Row():
             # Not a Number: an empty one is turned into 0 as the accordion opens.
             temperature = gr.Textbox(
@@ -85,9 +91,9 @@ def build_settings_panel() -> SettingsPanel:
             reset = gr.Button("Reset settings", size="sm", elem_id="reset-settings")
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     template.change(lambda chosen: gr.update(visible=chosen == OWN), template, own, **quiet)
-    values = [steps, entropy, transductive, temperature, seed, template, own]
-    numbers = [DEFAULTS.steps, DEFAULTS.entropy_weight, DEFAULTS.transductive]
-    defaults = [*numbers, "", DEFAULTS.seed, AUTOMATIC, ""]
+    values = [steps, entropy, transductive, last_block, temperature, seed, template, own]
+    first = [DEFAULTS.steps, DEFAULTS.entropy_weight, DEFAULTS.transductive, DEFAULTS.last_block]
+    defaults = [*first, "", DEFAULTS.seed, AUTOMATIC, ""]
     reset.click(lambda: defaults, None, values, **quiet)
     model.change(model_status, model, [status, download], **quiet)
     download.click(
@@ -103,7 +109,7 @@ def choices_of(values: Sequence[Any]) -> Choices:
     Raises:
         InputError: own templates are asked for and none is given, or a number is missing.
     """
-    steps, entropy, transductive, temperature, seed, template, own, model = values
+    steps, entropy, transductive, last_block, temperature, seed, template, own, model = values
     if seed is None or steps is None or entropy is None:
         raise InputError("A number is missing under Settings: type one, or reset them.")
     return Choices(
@@ -114,6 +120,7 @@ def choices_of(values: Sequence[Any]) -> Choices:
         seed=int(seed),
         model=model or None,
         transductive=bool(transductive),
+        last_block=bool(last_block),
     )
 
 
