@@ -94,6 +94,10 @@ def search(
     for shots, protocol in what.protocols.items():
         drawn = list(draw_episodes(pool.labels, protocol, episodes, seed=int(shots)))
         supports = [_support(pool, episode, x, views) for episode in drawn]
+        # As it is before its first step: what learning has to beat.
+        with trying(plan_name(what), Plan(0, RATES[0])):
+            untaught = METHODS[what.method](encoder, replace(settings, steps=0))
+            start = _accuracy(untaught, supports, drawn, x)
         best = None
         for plan in what.candidates:
             with trying(plan_name(what), plan):
@@ -102,7 +106,10 @@ def search(
             if best is None or accuracy > best.accuracy:
                 best = Found(plan, accuracy)
         found[shots] = best
-        on_progress(f"{what.method}, {shots}-shot: {best.accuracy:.4f} with {best.plan}")
+        on_progress(
+            f"{plan_name(what)}, {shots}-shot: {start:.4f} untaught, {best.accuracy:.4f} with "
+            f"{best.plan}"
+        )
     return found
 
 
