@@ -50,7 +50,7 @@ class ClipRecipe(RunRecipe):
     """
 
     method: str = "clip"
-    steps: int = 11_000
+    steps: int = 4_678
     learning_rate: float = 2e-3
     validate_every: int = 1000
     glyphs: float = 0.25
