@@ -109,7 +109,14 @@ def test_what_is_wrong_is_told_in_a_sentence(
     assert "give at least one picture" in refusal(ask, letters, [])
     assert "no preset “sketches”" in refusal(ask, letters, query, preset="sketches")
     assert "'letter.png' (19 bytes) is not a picture" in refusal(ask, letters, [str(picture)])
-    assert "is not on this machine" in refusal(ask, letters, query, preset="photos")
+
+
+def test_photos_are_answered_by_the_embedded_clip_which_says_so(
+    ask: Callable, letters: str, drawings: Callable
+) -> None:
+    answer = ask(letters, drawings(1, range(3, 4)), preset="photos")
+    assert set(answer["encoders"].values()) == {"open_clip, embedded"}
+    assert "small embedded model" in answer["cautions"][0]
 
 
 def test_wrong_types_are_told_in_a_sentence(

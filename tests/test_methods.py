@@ -11,7 +11,7 @@ import torch
 from fewshot.encoders.base import Encoder
 from fewshot.encoders.pair_head import PairHead
 from fewshot.methods import METHODS, Settings
-from fewshot.methods.adaptation import plan_for
+from fewshot.methods.adaptation import Plan, plan_for, trying
 from fewshot.metrics import normalise
 from fewshot.types import InputError, Support
 
@@ -284,7 +284,8 @@ def test_finetune_at_zero_steps_is_the_prototype_exactly():
 
 def test_finetune_lowers_its_loss_and_changes_the_answer():
     support = support_of(LABELS)
-    trained = fitted("finetune", support, steps=50, entropy_weight=0.0)
+    with trying("finetune", Plan(50, 0.02)):
+        trained = fitted("finetune", support, steps=50, entropy_weight=0.0)
     start = fitted("finetune", support, steps=0)
     x = np.concatenate([support.embeddings, support.views.reshape(-1, DIM)])
     labels = np.concatenate([LABELS, LABELS.repeat(VIEWS)])
