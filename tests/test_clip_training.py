@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import zipfile
 from pathlib import Path
@@ -21,11 +22,12 @@ from fewshot.data.glyphs import Glyphs, render
 from fewshot.data.photos import SPLITS, Photos, load_photos, split_photos
 from fewshot.data.symbols import Symbol, fonts, symbols
 from fewshot.encoders.clip import load_clip
-from fewshot.encoders.clip_models import find_clip
+from fewshot.encoders.clip_models import WEIGHTS_FILE, find_clip
+from fewshot.encoders.weights import load_weights, sha256
 from fewshot.training.clip import new_clip
 from fewshot.training.clip_data import prompts, training_data, validation_data
 from fewshot.training.clip_objective import _mean_over_positives, _text_classes, flat_prompts
-from fewshot.training.clip_recipe import CLIP_RECIPE, ClipRecipe
+from fewshot.training.clip_recipe import CLIP_RECIPE, WARM_CLIP_RECIPE, ClipRecipe
 from fewshot.training.glyph_views import DRAWN as GLYPH_DRAWN
 from fewshot.training.glyph_views import glyph_views
 from fewshot.training.loop import begin, train
@@ -318,10 +320,29 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
     assert main([*command, "--dataset", "omniglot"]) == 2
     assert "clip is trained on photos" in capsys.readouterr().err
 
+    # Going on from it: at a rate of nearly nothing the weights stay, and the card tells the start.
+    later = tmp_path / "later"
+    command = [*command[:-4], "--output", str(later), "--batch", "8", "--steps", "1"]
+    command += ["--init", str(output), "--learning-rate", "1e-12"]
+    assert main(command) == 0
+    before, after = (load_weights(f / WEIGHTS_FILE) for f in (output, later))
+    kept = "text_projection"
+    np.testing.assert_allclose(after[kept], before[kept], atol=1e-5)
+    card = json.loads((later / "card.json").read_text("utf-8"))
+    assert card["warm_start"]["sha256"] == sha256(output / WEIGHTS_FILE)
+    assert card["warm_start"]["steps_done"] == 2 and card["recipe"]["glyphs"] == 0.1
+    (output / "card.json").write_text("{}")
+    assert main(command) == 2
+    assert "card of train clip" in capsys.readouterr().err
+    (output / WEIGHTS_FILE).write_bytes(b"no weights")
+    assert main(command) == 2
+    assert "not a safetensors file" in capsys.readouterr().err
+
 
 COLOURS_MORE: dict[str, tuple[int, int, int]] = {}
 
 
-def test_the_recipe_of_the_shipped_model_ends_at_its_own_size() -> None:
-    assert sum(share for share, _ in CLIP_RECIPE.sides) == pytest.approx(1.0)
-    assert CLIP_RECIPE.sides[-1][1] == 64
+@pytest.mark.parametrize("recipe", [CLIP_RECIPE, WARM_CLIP_RECIPE])
+def test_the_recipes_of_the_shipped_model_end_at_their_own_size(recipe: ClipRecipe) -> None:
+    assert sum(share for share, _ in recipe.sides) == pytest.approx(1.0)
+    assert recipe.sides[-1][1] == 64

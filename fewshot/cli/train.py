@@ -18,7 +18,8 @@ EXAMPLES = """\
       --output siamese.safetensors --minutes 15
   python -m fewshot train siamese --data omniglot --init prototype.safetensors \\
       --output siamese.safetensors --resume
-  python -m fewshot train clip --data photos --output clip-embedded"""
+  python -m fewshot train clip --data photos --output clip-first
+  python -m fewshot train clip --data photos --init clip-first --output clip-embedded"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=at_least(8), help="images a step")
     parser.add_argument("--learning-rate", type=positive, help="peak")
     parser.add_argument("--optimizer", choices=("adamw", "sgd"))
-    parser.add_argument("--init", type=Path, metavar="FILE", help="checkpoint to start from")
+    parser.add_argument(
+        "--init", type=Path, metavar="FILE", help="checkpoint to start from; for clip, a folder"
+    )
     parser.add_argument(
         "--episodic", action="store_true", help="prototype with --init: train on episodes"
     )
@@ -104,7 +107,7 @@ def _trainer(arguments: argparse.Namespace):
     if arguments.method == "clip":
         from fewshot.training.clip import train_clip
 
-        return train_clip
+        return partial(train_clip, initial=arguments.init)
     from fewshot.training.drawings import train_checkpoint
 
     return partial(train_checkpoint, initial=arguments.init)
@@ -114,13 +117,13 @@ def _recipe(arguments: argparse.Namespace):
     from fewshot.training.recipe import EPISODIC_RECIPE, RECIPES, WARM_RECIPES
 
     if arguments.method == "clip":
-        from fewshot.training.clip_recipe import CLIP_RECIPE
+        from fewshot.training.clip_recipe import CLIP_RECIPE, WARM_CLIP_RECIPE
 
         if arguments.data is None:
             raise InputError("clip needs --data, the folder with photos.zip and classes.csv.")
-        if arguments.init or arguments.episodic:
-            raise InputError("clip starts from random weights: leave out --init and --episodic.")
-        return CLIP_RECIPE
+        if arguments.episodic:
+            raise InputError("clip does not train on episodes: leave out --episodic.")
+        return WARM_CLIP_RECIPE if arguments.init else CLIP_RECIPE
     if not arguments.episodic:
         return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
     if arguments.method != "prototype" or not arguments.init:

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from fewshot import __version__
 from fewshot.data.cache import write_atomically
 from fewshot.data.symbols import symbols
 from fewshot.device import best_device
 from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
-from fewshot.encoders.weights import plain
+from fewshot.encoders.weights import load_weights, plain, sha256
 from fewshot.training.checkpoint import planned_steps, state_path
 from fewshot.training.clip_data import load_clip_data
 from fewshot.training.clip_objective import MEAN, STD, ClipData, ClipObjective
 from fewshot.training.clip_recipe import ARCHITECTURE, ClipRecipe
 from fewshot.training.loop import Progress, Run, begin, describe_device, train
+from fewshot.types import InputError
 
 # A run given minutes instead of steps times as many at each size of the pictures.
 TIMED_STEPS = 4
@@ -56,6 +58,7 @@ def train_clip(
     folder: Path,
     minutes: float | None = None,
     resume: bool = False,
+    initial: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -69,15 +72,17 @@ def train_clip(
         minutes: plan as many steps as this machine does in that time, in place of the recipe's;
             a resumed run keeps to the plan it was started with.
         resume: go on from that state.
+        initial: folder of an earlier run's model to start from, in place of random weights.
         on_progress: called every few steps.
         should_stop: asked before every step.
 
     Raises:
-        InputError: data cannot be read, or the state is of another recipe.
+        InputError: data or model cannot be read, or the state is of another recipe.
     """
     import open_clip
 
     device = best_device()
+    weights = None if initial is None else _weights_of(initial)
     tokenizer = open_clip.SimpleTokenizer(context_length=ARCHITECTURE["text_cfg"]["context_length"])
     data, validation = load_clip_data(folder, tokenizer, device)
     state = state_path(output.with_suffix(".safetensors"))
@@ -85,7 +90,13 @@ def train_clip(
         planned = planned_steps(state) if resume else None
         recipe = recipe.with_changes(steps=planned or _steps_in(minutes, recipe, data))
     origin = {"architecture": ARCHITECTURE, "classes": data.n_classes, "glyphs": len(data.glyphs)}
-    run = begin(new_clip(recipe, data.n_classes, device), recipe, origin)
+    objective = new_clip(recipe, data.n_classes, device)
+    warm_start = None
+    if initial is not None:
+        objective.network.load_state_dict(weights)
+        objective.warm_start(data)
+        warm_start = _described(initial)
+    run = begin(objective, recipe, origin | {"warm_start": warm_start})
     if resume:
         run.load(state, recipe)
     train(
@@ -100,6 +111,29 @@ def train_clip(
     run.objective.load_state_dict(run.best)
     _write(output, run, recipe, data.n_nouns, describe_device(device))
     return run
+
+
+def _weights_of(folder: Path) -> dict[str, Tensor]:
+    """The model of a folder that a run wrote, checked against the architecture."""
+    import open_clip
+
+    weights = load_weights(folder / WEIGHTS_FILE)
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    try:
+        open_clip.CLIP(**ARCHITECTURE).load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"{folder} does not hold a model of this run's architecture.") from error
+    return weights
+
+
+def _described(folder: Path) -> dict:
+    """What the card says of the run whose model this one started from."""
+    try:
+        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
+        kept = {key: card[key] for key in ("recipe", "steps_done", "minutes", "device")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CARD_FILE} is not a card of train clip.") from error
+    return {"sha256": sha256(folder / WEIGHTS_FILE), **kept}
 
 
 def _steps_in(minutes: float, recipe: ClipRecipe, data: ClipData) -> int:
@@ -139,6 +173,7 @@ def _write(output: Path, run: Run, recipe: ClipRecipe, n_nouns: int, device: str
             "source": "Stanford CS231n, from https://image-net.org; Debian's font packages",
         },
         "recipe": recipe.as_dict(),
+        "warm_start": run.origin["warm_start"],
         "steps_done": run.step,
         "best_step": run.best_step,
         "minutes": round(run.seconds / 60, 1),

@@ -96,6 +96,13 @@ class ClipObjective(Objective):
         contrast = (to_text + to_pictures) / 2
         return contrast + recipe.rows * to_rows + recipe.centring * off_centre
 
+    @torch.no_grad()
+    def warm_start(self, data: ClipData) -> None:
+        """Start the learned rows at the classes' texts, where trained pictures lie already."""
+        self.eval()
+        first = data.tokens[data.first[:-1]]
+        self.rows.copy_(torch.cat([self.network.encode_text(part) for part in first.split(64)]))
+
     def kept(self) -> dict[str, nn.Module]:
         """The open_clip model."""
         return {"network": self.network}
