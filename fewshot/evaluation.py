@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from fewshot.compare import tuned_encoder
 from fewshot.data.pool import Pool
+from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders import get_encoder
-from fewshot.encoders.base import Encoder
-from fewshot.episodes import Episode
+from fewshot.episodes import Episode, EpisodeBatch, Episodes
 from fewshot.methods import METHODS, Method, Settings
 from fewshot.metrics import mean_interval
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
-from fewshot.types import InputError, Prediction, Support, SupportSet
+from fewshot.tally import Tally
+from fewshot.types import InputError, Support, SupportSet
 
-EMBEDDED_AT_ONCE = 512
-EPISODES_AT_ONCE = 64
+Progress = Callable[[float, str], None]
+
+
+def quietly(share: float, what: str) -> None:
+    """Progress that nobody is told of."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,10 @@ class MethodScore:
         queries: pictures classified in all.
         episodes_per_second: fit and predict, embeddings given.
         top5: share of queries whose class is among the five most probable.
+        calibration_error: expected calibration error, 0 to 1.
         difference: mean of its accuracy less the reference method's on the same episodes, and
             the half-width of the 95% interval of that mean; None without a reference.
+        against: that reference's name, or None.
     """
 
     method: str
@@ -47,7 +57,9 @@ class MethodScore:
     queries: int
     episodes_per_second: float
     top5: float
+    calibration_error: float
     difference: tuple[float, float] | None = None
+    against: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,14 @@ class Evaluation:
         scores: one a method, in the order asked for.
         checkpoints: method name -> SHA-256 of its weights, where it has any.
         correct: method name -> ``(episodes,)`` accuracy of each episode, for paired differences.
+        confusion: method name -> ``(n_classes, n_classes)`` queries by true and answered class;
+            empty where the classes are too many.
     """
 
     scores: list[MethodScore]
     checkpoints: dict[str, str]
     correct: dict[str, np.ndarray] = field(default_factory=dict)
+    confusion: dict[str, np.ndarray] = field(default_factory=dict)
 
     def as_json(self, protocol: dict) -> dict:
         """``{"protocol": {…, "checkpoints"}, "results": […]}``."""
@@ -72,63 +87,129 @@ class Evaluation:
         }
 
 
-def evaluate(
-    pool: Pool,
-    episodes: Sequence[Episode],
-    methods: Sequence[str],
-    preset: str = "drawings",
-    settings: Settings | None = None,
-    *,
-    model: str | None = None,
-    against: str | None = None,
-    on_progress: Callable[[float, str], None] = lambda share, what: None,
-) -> Evaluation:
-    """Run every method over the same episodes.
+def as_csv(runs: Iterable[tuple[dict, Evaluation]]) -> str:
+    """A line for each method of each run, after the ways and shots of its protocol."""
+    table = io.StringIO()
+    names = [name for name in MethodScore.__dataclass_fields__ if name != "difference"]
+    writer = csv.writer(table)
+    writer.writerow(["ways", "shots", *names, "difference", "difference_ci95"])
+    for protocol, evaluation in runs:
+        for score in evaluation.scores:
+            values = [getattr(score, name) for name in names]
+            difference = score.difference or ("", "")
+            writer.writerow([protocol["ways"], protocol["shots"], *values, *difference])
+    return table.getvalue()
 
-    Args:
-        pool: pictures the episodes index; each is embedded once per encoder.
-        episodes: at least one; an empty support needs methods that read names alone.
-        methods: names in METHODS.
-        preset: which encoder each method uses.
-        settings: None takes the defaults, with the preset's prompt templates.
-        model: which CLIP model.
-        against: the method among them that the others are compared with, episode by episode.
-        on_progress: told the share of the present work done, 0 to 1, and what it is.
 
-    Raises:
-        InputError: a method is unknown or cannot be had, or ``against`` is not among them.
-    """
-    if against is not None and against not in methods:
-        raise InputError(f"{against} is to be compared with, so it must be one of the methods.")
-    chosen = get_preset(preset)
-    settings = settings or replace(Settings(), templates=templates(chosen.templates))
-    built = {name: _build(name, chosen.encoders, settings, model) for name in methods}
-    shots = {len(episode.support) for episode in episodes}
-    for name, method in built.items():
-        if 0 in shots and method.reads_pictures:
-            raise InputError(f"{name} needs at least 1 shot: with 0, only clip can answer.")
-    scores, correct, space = [], {}, _Space(pool, episodes, on_progress)
-    for name, method in built.items():
-        hits, top5, seconds = _run(method, episodes, space, on_progress)
-        correct[name] = np.array([hit.mean() for hit in hits])
-        values = correct[name] if len(episodes) > 1 else hits[0]
-        accuracy, ci95 = mean_interval(values)
-        queries = sum(len(hit) for hit in hits)
-        rate = len(episodes) / seconds
-        scores.append(
-            MethodScore(name, accuracy, ci95, len(episodes), queries, rate, top5 / queries)
+class Evaluator:
+    """Methods, ready to be run over episodes of one pool."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        methods: Sequence[str],
+        preset: str = "drawings",
+        settings: Settings | None = None,
+        *,
+        model: str | None = None,
+        against: str | None = None,
+        on_disk: bool = False,
+    ) -> None:
+        """Load what the methods need.
+
+        Args:
+            pool: pictures that episodes index; each is embedded once per encoder.
+            methods: names in METHODS.
+            preset: which encoder each method uses.
+            settings: None takes the defaults, with the preset's prompt templates.
+            model: which CLIP model.
+            against: the method among them that the others are compared with, episode by episode.
+            on_disk: keep embeddings in the user's cache.
+
+        Raises:
+            InputError: a method is unknown or cannot be had, or ``against`` is not among them.
+        """
+        if against is not None and against not in methods:
+            raise InputError(f"{against} is to be compared with, so it must be one of the methods.")
+        chosen = get_preset(preset)
+        settings = settings or replace(Settings(), templates=templates(chosen.templates))
+        self.pool, self._against, self._on_disk = pool, against, on_disk
+        self._methods = {name: _build(name, chosen.encoders, settings, model) for name in methods}
+
+    def run(self, episodes: Episodes, on_progress: Progress = quietly) -> Evaluation:
+        """The figures over all episodes; see :meth:`steps`."""
+        *_, last = self.steps(episodes, self.embed([episodes], on_progress), on_progress)
+        return last
+
+    def embed(self, episodes: Sequence[Episodes], on_progress: Progress = quietly) -> EmbeddedPool:
+        """Embed for every method what some sets of episodes use.
+
+        Args:
+            episodes: a set of them for each protocol to come.
+            on_progress: told the share of an embedding that is done, 0 to 1, and what it is.
+        """
+        embedded = EmbeddedPool(self.pool, episodes, on_disk=self._on_disk, on_progress=on_progress)
+        for method in self._methods.values():
+            if not _tunes_encoder(method):
+                embedded.embed(method.encoder, method.n_views)
+        return embedded
+
+    def steps(
+        self, episodes: Episodes, embedded: EmbeddedPool, on_progress: Progress = quietly
+    ) -> Iterator[Evaluation]:
+        """Run every method over the same episodes; the figures so far after every batch of them.
+
+        A batch goes through every method before the next one is drawn: whenever the caller
+        stops, all methods have seen the same episodes, and the memory is that of one batch.
+
+        Args:
+            episodes: at least one; an empty support needs methods that read names alone.
+            embedded: from :meth:`embed`.
+            on_progress: told the share of the episodes done, 0 to 1.
+
+        Raises:
+            InputError: a method cannot do without supports.
+        """
+        tallies = {name: Tally(len(self.pool.classes)) for name in self._methods}
+        done = 0
+        for batch in episodes.batches():
+            on_progress(done / len(episodes), "evaluating")
+            for name, method in self._methods.items():
+                if not batch.support.shape[1] and method.reads_pictures:
+                    raise InputError(f"{name} needs at least 1 shot: with 0, only clip can answer.")
+                began = time.perf_counter()
+                probabilities = _answers(method, batch, embedded)
+                tallies[name].add(batch, probabilities, time.perf_counter() - began)
+            done += len(batch)
+            yield self._figures(tallies)
+
+    def _figures(self, tallies: dict[str, Tally]) -> Evaluation:
+        encoders = {name: method.encoder for name, method in self._methods.items()}
+        return Evaluation(
+            [_score(name, tallies, self._against) for name in tallies],
+            {name: e.checkpoint for name, e in encoders.items() if e.checkpoint},
+            {name: tally.accuracies for name, tally in tallies.items()},
+            {n: t.confusion for n, t in tallies.items() if t.confusion is not None},
         )
+
+
+def _score(name: str, tallies: dict[str, Tally], against: str | None) -> MethodScore:
+    tally, difference = tallies[name], None
+    against = None if name == against else against
     if against is not None:
-        scores = [_compared(score, correct, against) for score in scores]
-    checkpoints = {n: m.encoder.checkpoint for n, m in built.items() if m.encoder.checkpoint}
-    return Evaluation(scores, checkpoints, correct)
-
-
-def _compared(score: MethodScore, correct: dict[str, np.ndarray], against: str) -> MethodScore:
-    """With the paired difference, whose interval is free of what makes episodes easy or hard."""
-    if score.method == against:
-        return score
-    return replace(score, difference=mean_interval(correct[score.method] - correct[against]))
+        # Free of what makes an episode easy or hard for all.
+        difference = mean_interval(tally.accuracies - tallies[against].accuracies)
+    return MethodScore(
+        name,
+        *tally.accuracy(),
+        episodes=len(tally.accuracies),
+        queries=tally.queries,
+        episodes_per_second=len(tally.accuracies) / max(tally.seconds, 1e-9),
+        top5=tally.top5,
+        calibration_error=tally.calibration_error,
+        difference=difference,
+        against=against,
+    )
 
 
 def _build(name: str, encoders: dict[str, str], settings: Settings, model: str | None) -> Method:
@@ -137,112 +218,28 @@ def _build(name: str, encoders: dict[str, str], settings: Settings, model: str |
     return METHODS[name](get_encoder(encoders[name], model), settings)
 
 
-class _Space:
-    """The pool in the space of the encoder in use; moving to another forgets the last.
-
-    Methods that share an encoder come one after the other as a rule; keeping all of them would
-    hold the pixels' 11,025 dimensions beside the rest.
-    """
-
-    def __init__(self, pool: Pool, episodes: Sequence[Episode], on_progress) -> None:
-        self.pool = pool
-        # Views are made of pictures that are a support somewhere, not of every query.
-        supports = [episode.support for episode in episodes]
-        self.supports = np.unique(np.concatenate(supports)).astype(np.int64)
-        self.used = np.unique(np.concatenate([*supports, *(e.queries for e in episodes)]))
-        self.used = self.used.astype(np.int64)
-        self.on_progress = on_progress
-        self._key: tuple[str, int] | None = None
-        self._embeddings: dict[int, np.ndarray] = {}
-
-    def embeddings(self, encoder: Encoder) -> np.ndarray:
-        """``(n, d)`` for the whole pool; rows of pictures in no episode are zeros."""
-        return self._rows(encoder, 0, self.used)
-
-    def views(self, encoder: Encoder, n_views: int) -> np.ndarray:
-        """``(n, v, d)`` for the whole pool; rows of pictures that are never a support are zeros."""
-        return self._rows(encoder, n_views, self.supports)
-
-    def _rows(self, encoder: Encoder, n_views: int, wanted: np.ndarray) -> np.ndarray:
-        if self._key != encoder.digest:
-            self._key, self._embeddings = encoder.digest, {}
-        if n_views not in self._embeddings:
-            shape = (n_views, encoder.dim) if n_views else (encoder.dim,)
-            rows = np.zeros((len(self.pool.pictures), *shape), np.float32)
-            for start in range(0, len(wanted), EMBEDDED_AT_ONCE):
-                self.on_progress(start / len(wanted), f"embedding for {encoder.name}")
-                part = wanted[start : start + EMBEDDED_AT_ONCE]
-                pictures = [self.pool.pictures[i] for i in part]
-                rows[part] = (
-                    encoder.embed_views(pictures, n_views) if n_views else encoder.embed(pictures)
-                )
-            self._embeddings[n_views] = rows
-        return self._embeddings[n_views]
+def _tunes_encoder(method: Method) -> bool:
+    return method.settings.last_block and method.name == "finetune"
 
 
-def _run(
-    method: Method, episodes: Sequence[Episode], space: _Space, on_progress
-) -> tuple[list[np.ndarray], int, float]:
-    """Each episode's hits ``(q,)`` bool, hits among the top five in all, and seconds spent."""
-    if method.settings.last_block and method.name == "finetune":
-        return _run_tuned(method, episodes, space.pool, on_progress)
-    x = space.embeddings(method.encoder)
-    views = space.views(method.encoder, method.n_views) if method.n_views else None
-    hits, top5 = [], 0
-    began = time.perf_counter()
-    for start in range(0, len(episodes), EPISODES_AT_ONCE):
-        on_progress(start / len(episodes), f"evaluating {method.name}")
-        part = episodes[start : start + EPISODES_AT_ONCE]
-        supports = [
-            Support(
-                tuple(space.pool.classes[c] for c in episode.classes),
-                episode.support_labels,
-                x[episode.support],
-                None if views is None else views[episode.support],
-            )
-            for episode in part
-        ]
-        predictions = method.predict_episodes(supports, [x[e.queries] for e in part])
-        for episode, prediction in zip(part, predictions, strict=True):
-            hit, among_five = _hits(prediction, episode)
-            hits.append(hit)
-            top5 += among_five
-    return hits, top5, time.perf_counter() - began
+def _answers(method: Method, batch: EpisodeBatch, embedded: EmbeddedPool) -> Tensor:
+    """Probabilities ``(e, q, n_way)``."""
+    if _tunes_encoder(method):
+        rows = [tuned_answers(method, batch[i], embedded.pool) for i in range(len(batch))]
+        return torch.from_numpy(np.stack(rows))
+    support = embedded.support(batch, method.encoder, method.n_views)
+    return method.predict_batch(support, embedded.queries(batch, method.encoder))
 
 
-def tuned_hits(
-    method: Method, episodes: Sequence[Episode], pool: Pool
-) -> Iterator[tuple[np.ndarray, int]]:
-    """Each episode's hits ``(q,)`` and its hits among the top five, the encoder tuned to each."""
-    for episode in episodes:
-        names = tuple(pool.classes[c] for c in episode.classes)
-        pictures = tuple(pool.pictures[i] for i in episode.support)
-        support_set = SupportSet(names, pictures, episode.support_labels)
-        encoder = tuned_encoder(method.encoder, method, support_set)
-        fitted = type(method)(encoder, method.settings)
-        views = encoder.embed_views(pictures, fitted.n_views)
-        support = Support(names, episode.support_labels, encoder.embed(pictures), views)
-        x = encoder.embed([pool.pictures[i] for i in episode.queries])
-        fitted.fit(support, x if fitted.transductive else None)
-        yield _hits(fitted.predict(x), episode)
-
-
-def _run_tuned(
-    method: Method, episodes: Sequence[Episode], pool: Pool, on_progress
-) -> tuple[list[np.ndarray], int, float]:
-    """As :func:`_run` for a method whose encoder is tuned to each episode: nothing is shared."""
-    hits, top5 = [], 0
-    began = time.perf_counter()
-    for number, (hit, among_five) in enumerate(tuned_hits(method, episodes, pool), start=1):
-        on_progress(number / len(episodes), "tuning the last block to each episode")
-        hits.append(hit)
-        top5 += among_five
-    return hits, top5, time.perf_counter() - began
-
-
-def _hits(prediction: Prediction, episode: Episode) -> tuple[np.ndarray, int]:
-    """Which queries are right ``(q,)``, and how many have their class among the top five."""
-    probabilities = prediction.probabilities
-    true = np.take_along_axis(probabilities, episode.query_labels[:, None], 1)
-    among_five = int(((probabilities > true).sum(1) < 5).sum())
-    return probabilities.argmax(1) == episode.query_labels, among_five
+def tuned_answers(method: Method, episode: Episode, pool: Pool) -> np.ndarray:
+    """Probabilities ``(q, n_way)`` of a method whose encoder is tuned to the episode, too."""
+    names = tuple(pool.classes[c] for c in episode.classes)
+    pictures = tuple(pool.pictures[i] for i in episode.support)
+    support_set = SupportSet(names, pictures, episode.support_labels)
+    encoder = tuned_encoder(method.encoder, method, support_set)
+    fitted = type(method)(encoder, method.settings)
+    views = encoder.embed_views(pictures, fitted.n_views)
+    support = Support(names, episode.support_labels, encoder.embed(pictures), views)
+    x = encoder.embed([pool.pictures[i] for i in episode.queries])
+    fitted.fit(support, x if fitted.transductive else None)
+    return fitted.predict(x).probabilities

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from fewshot.data.pool import Pool
+from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders.base import Encoder
-from fewshot.episodes import Episode, Protocol, draw_episodes
-from fewshot.evaluation import tuned_hits
-from fewshot.methods import METHODS, Settings
-from fewshot.methods.adaptation import LAST_BLOCK, VIEWS, Plan, trying
+from fewshot.episodes import Episodes, Protocol, draw_episodes
+from fewshot.evaluation import tuned_answers
+from fewshot.methods import METHODS, Method, Settings
+from fewshot.methods.adaptation import LAST_BLOCK, Plan, trying
 from fewshot.methods.finetune import TRANSDUCTIVE
-from fewshot.types import Support
+from fewshot.tally import Tally
 
 WAYS, QUERIES = 5, 15
 RATES = (0.001, 0.003, 0.01, 0.03)
@@ -88,27 +90,20 @@ def search(
         on_progress: told a line for each number of shots.
     """
     settings = replace(settings, transductive=what.transductive)
-    x = encoder.embed(pool.pictures)
-    views = encoder.embed_views(pool.pictures, VIEWS)
+    method = METHODS[what.method](encoder, settings)
     found = {}
     for shots, protocol in what.protocols.items():
-        drawn = list(draw_episodes(pool.labels, protocol, episodes, seed=int(shots)))
-        supports = [_support(pool, episode, x, views) for episode in drawn]
+        drawn = draw_episodes(pool.labels, protocol, episodes, seed=int(shots))
+        embedded = EmbeddedPool(pool, [drawn])
         # As it is before its first step: what learning has to beat.
         with trying(plan_name(what), Plan(0, RATES[0])):
             untaught = METHODS[what.method](encoder, replace(settings, steps=0))
-            start = _accuracy(untaught, supports, drawn, x)
-        best = None
-        for plan in what.candidates:
-            with trying(plan_name(what), plan):
-                method = METHODS[what.method](encoder, settings)
-                accuracy = _accuracy(method, supports, drawn, x)
-            if best is None or accuracy > best.accuracy:
-                best = Found(plan, accuracy)
-        found[shots] = best
+            start = _accuracy(untaught, drawn, embedded)
+        accuracy = partial(_accuracy, method, drawn, embedded)
+        found[shots] = _best(what.candidates, plan_name(what), accuracy)
         on_progress(
-            f"{plan_name(what)}, {shots}-shot: {start:.4f} untaught, {best.accuracy:.4f} with "
-            f"{best.plan}"
+            f"{plan_name(what)}, {shots}-shot: {start:.4f} untaught, "
+            f"{found[shots].accuracy:.4f} with {found[shots].plan}"
         )
     return found
 
@@ -124,17 +119,31 @@ def search_last_block(
     method = METHODS["finetune"](encoder, replace(settings, last_block=True))
     found = {}
     for shots, protocol in _protocols(1, 5).items():
-        drawn = list(draw_episodes(pool.labels, protocol, episodes, seed=int(shots)))
-        best = None
-        for plan in LAST_BLOCK_PLANS:
-            with trying(LAST_BLOCK, plan):
-                hits = [hit for hit, _ in tuned_hits(method, drawn, pool)]
-            accuracy = float(np.mean(np.concatenate(hits)))
-            on_progress(f"last block, {shots}-shot: {accuracy:.4f} with {plan}")
-            if best is None or accuracy > best.accuracy:
-                best = Found(plan, accuracy)
-        found[shots] = best
+        drawn = draw_episodes(pool.labels, protocol, episodes, seed=int(shots))
+        accuracy = partial(_tuned_accuracy, method, drawn, pool)
+        found[shots] = _best(LAST_BLOCK_PLANS, LAST_BLOCK, accuracy)
+        on_progress(
+            f"last block, {shots}-shot: {found[shots].accuracy:.4f} with {found[shots].plan}"
+        )
     return found
+
+
+def _best(candidates: Sequence[Plan], name: str, accuracy: Callable[[], float]) -> Found:
+    """The plan that the method of a name does best with; of equals the first."""
+    found = []
+    for plan in candidates:
+        with trying(name, plan):
+            found.append(Found(plan, accuracy()))
+    return max(found, key=lambda one: one.accuracy)
+
+
+def _accuracy(method: Method, episodes: Episodes, embedded: EmbeddedPool) -> float:
+    tally = Tally(len(embedded.pool.classes))
+    for batch in episodes.batches():
+        support = embedded.support(batch, method.encoder, method.n_views)
+        queries = embedded.queries(batch, method.encoder)
+        tally.add(batch, method.predict_batch(support, queries), 0.0)
+    return tally.accuracy()[0]
 
 
 def written(path: Path, family: str, plans: dict[str, dict[str, Found]]) -> None:
@@ -154,15 +163,9 @@ def plan_name(what: Search) -> str:
     return TRANSDUCTIVE if what.transductive else what.method
 
 
-def _support(pool: Pool, episode: Episode, x: np.ndarray, views: np.ndarray) -> Support:
-    names = tuple(pool.classes[c] for c in episode.classes)
-    return Support(names, episode.support_labels, x[episode.support], views[episode.support])
-
-
-def _accuracy(method, supports: Sequence[Support], episodes: Sequence[Episode], x) -> float:
-    predictions = method.predict_episodes(supports, [x[episode.queries] for episode in episodes])
+def _tuned_accuracy(method: Method, episodes: Episodes, pool: Pool) -> float:
     hits = [
-        (prediction.probabilities.argmax(1) == episode.query_labels).mean()
-        for prediction, episode in zip(predictions, episodes, strict=True)
+        (tuned_answers(method, episode, pool).argmax(1) == episode.query_labels).mean()
+        for episode in episodes
     ]
     return float(np.mean(hits))

@@ -14,6 +14,7 @@ from test_methods import (
     QUERY_LABELS,
     VIEWS,
     WAYS,
+    batch_of,
     cloud,
     support_of,
 )
@@ -221,9 +222,10 @@ def test_transductive_fine_tuning_makes_the_queries_surer_and_needs_several_of_t
 
 def test_transductive_episodes_together_are_as_each_alone():
     supports = [support_of(LABELS, seed) for seed in (1, 2)]
-    queries = [cloud(QUERY_LABELS, seed=s, spread=1.0) for s in (5, 6)]
+    queries = np.stack([cloud(QUERY_LABELS, seed=s, spread=1.0) for s in (5, 6)])
     settings = Settings(transductive=True)
-    together = METHODS["finetune"](ENCODER, settings).predict_episodes(supports, queries)
-    for support, x, prediction in zip(supports, queries, together, strict=True):
+    method = METHODS["finetune"](ENCODER, settings)
+    together = method.predict_batch(batch_of(supports), torch.from_numpy(queries))
+    for support, x, probabilities in zip(supports, queries, together, strict=True):
         alone = METHODS["finetune"](ENCODER, settings).fit(support, x).predict(x)
-        np.testing.assert_allclose(prediction.probabilities, alone.probabilities, atol=1e-5)
+        np.testing.assert_allclose(probabilities.numpy(), alone.probabilities, atol=1e-5)

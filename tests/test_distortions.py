@@ -7,7 +7,7 @@ import pytest
 
 from fewshot.data.distortions import DISTORTIONS, distort
 from fewshot.data.pool import Pool
-from fewshot.episodes import Episode
+from fewshot.episodes import EpisodeBatch, Episodes
 from fewshot.types import InputError, Picture
 
 
@@ -64,17 +64,18 @@ def test_paper_lit_too_brightly_is_white():
         assert np.abs(np.diff(page.astype(int), axis=0)).max() < 40
 
 
-def a_pool() -> tuple[Pool, list[Episode]]:
+def a_pool() -> tuple[Pool, list[Episodes]]:
     pictures = [Picture(f"{i}.png", stroke()) for i in range(4)]
-    episode = Episode(np.arange(2), np.array([0, 2]), np.arange(2), np.array([1, 3]), np.arange(2))
-    return Pool(pictures, np.array([0, 0, 1, 1]), ("a", "b")), [episode]
+    ways = np.arange(2)
+    task = EpisodeBatch(ways[None], np.array([[0, 2]]), ways, np.array([[1, 3]]), ways)
+    return Pool(pictures, np.array([0, 0, 1, 1]), ("a", "b")), [Episodes.of([task])]
 
 
 def test_every_picture_is_distorted_by_a_generator_of_its_own():
     pool, episodes = a_pool()
     changed, same = distort(pool, episodes, "off-centre", seed=3)
     again, _ = distort(pool, episodes, "off-centre", seed=3)
-    assert same is episodes
+    assert same == episodes
     assert len({picture.digest for picture in changed.pictures}) == 4
     assert [p.digest for p in changed.pictures] == [p.digest for p in again.pictures]
 
@@ -82,13 +83,14 @@ def test_every_picture_is_distorted_by_a_generator_of_its_own():
 def test_queries_only():
     pool, episodes = a_pool()
     changed, moved = distort(pool, episodes, "inverted", seed=0, queries_only=True)
-    shown = [changed.pictures[i].pixels for i in moved[0].support]
-    asked = [changed.pictures[i].pixels for i in moved[0].queries]
+    ((task,),) = moved
+    shown = [changed.pictures[i].pixels for i in task.support]
+    asked = [changed.pictures[i].pixels for i in task.queries]
     for picture in shown:
         np.testing.assert_array_equal(picture, stroke())
     for picture in asked:
         np.testing.assert_array_equal(picture, 255 - stroke())
-    np.testing.assert_array_equal(changed.labels[moved[0].queries], [0, 1])
+    np.testing.assert_array_equal(changed.labels[task.queries], [0, 1])
 
 
 def test_unknown_distortion():

@@ -144,3 +144,51 @@ def test_within_alphabets_needs_alphabets() -> None:
 def test_the_largest_possible_episode_is_drawn() -> None:
     (episode,) = drawn(Protocol(8, 1, 1), 1)
     assert set(episode.classes.tolist()) == set(COUNTS)
+
+
+def test_batches_are_the_episodes_in_order() -> None:
+    protocol = Protocol(3, 2, 1)
+    tasks = draw_episodes(LABELS, protocol, 300, 0)
+    batches = list(tasks.batches())
+    assert len(tasks) == sum(map(len, batches)) == 300 and len(batches) > 1
+    rows = [as_tuple(batch[number]) for batch in batches for number in range(len(batch))]
+    assert rows == [as_tuple(episode) for episode in tasks]
+    assert rows == [as_tuple(episode) for episode in tasks]  # drawn anew, and the same
+
+
+@pytest.mark.parametrize("spread", [(1, 3), (2, 4)])
+def test_unbalanced_shots_lie_in_their_range_and_differ(spread: tuple[int, int]) -> None:
+    least, most = spread
+    episodes = drawn(Protocol(3, spread, 1), 200)
+    counts = [np.bincount(episode.support_labels, minlength=3) for episode in episodes]
+    assert {int(n) for shots in counts for n in shots} == set(range(least, most + 1))
+    assert sum(len(set(shots.tolist())) > 1 for shots in counts) > 100
+    for episode in episodes:
+        assert not set(episode.support.tolist()) & set(episode.queries.tolist())
+        assert [LABELS[i] for i in episode.support] == [
+            episode.classes[way] for way in episode.support_labels
+        ]
+        # Every class can supply the most shots and a query, whatever it was given.
+        assert all(COUNTS[c] >= most + 1 for c in episode.classes.tolist())
+
+
+def test_supports_and_queries_from_two_domains() -> None:
+    asked = np.zeros(len(LABELS), bool)
+    for c, count in COUNTS.items():
+        asked[np.flatnonzero(c == LABELS)[: count // 2]] = True
+    # Shown: 4, 2, 3, 1, 2, 3, 2, 3 of the classes; asked: 3, 1, 2, 1, 2, 3, 1, 2.
+    tasks = drawn(Protocol(3, 2, 2), 100, asked=asked)
+    for episode in tasks:
+        assert not asked[episode.support].any() and asked[episode.queries].all()
+        assert set(episode.classes.tolist()) <= {0, 4, 6, 9, 12}
+        assert [LABELS[i] for i in episode.queries] == [
+            episode.classes[way] for way in episode.query_labels
+        ]
+    with pytest.raises(InputError, match="2 and 3 pictures a class need 3 such classes"):
+        drawn(Protocol(3, 2, 3), asked=asked)
+
+
+def test_many_pictures_are_drawn_in_smaller_batches(monkeypatch) -> None:
+    monkeypatch.setattr("fewshot.episodes.NUMBERS_AT_ONCE", 60)
+    batches = list(draw_episodes(LABELS, Protocol(2, 1, 1), 9, 0).batches())
+    assert [len(batch) for batch in batches] == [4, 4, 1]  # 2 ways of up to 7 pictures: 14 numbers

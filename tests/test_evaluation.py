@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from omniglot_tree import write_omniglot_tree
@@ -12,7 +16,7 @@ from fewshot.data.lake import load_lake
 from fewshot.data.omniglot import load_omniglot
 from fewshot.encoders import get_encoder
 from fewshot.episodes import Protocol, draw_episodes, names_episode
-from fewshot.evaluation import evaluate
+from fewshot.evaluation import Evaluator, as_csv
 from fewshot.methods import METHODS, Settings
 from fewshot.metrics import mean_interval
 from fewshot.types import InputError, Support
@@ -33,7 +37,7 @@ def pool(folder):
 
 
 def episodes_of(pool):
-    return list(draw_episodes(pool.labels, Protocol(5, 2, 2), 12, 0, pool.groups))
+    return draw_episodes(pool.labels, Protocol(5, 2, 2), 12, 0, pool.groups)
 
 
 def by_hand(name, pool, episodes):
@@ -60,7 +64,7 @@ def by_hand(name, pool, episodes):
 @pytest.mark.parametrize("name", ["pixels", "siamese", "triplet", "prototype", "finetune"])
 def test_equals_episodes_done_by_hand(pool, name):
     episodes = episodes_of(pool)
-    result = evaluate(pool, episodes, [name])
+    result = Evaluator(pool, [name]).run(episodes)
     expected = by_hand(name, pool, episodes)
     np.testing.assert_allclose(result.correct[name], expected, atol=1e-9)
     score = result.scores[0]
@@ -70,13 +74,13 @@ def test_equals_episodes_done_by_hand(pool, name):
 
 
 def test_same_seed_same_numbers(pool):
-    runs = [evaluate(pool, episodes_of(pool), ["siamese", "finetune"]) for _ in range(2)]
+    runs = [Evaluator(pool, ["siamese", "finetune"]).run(episodes_of(pool)) for _ in range(2)]
     for name in runs[0].correct:
         np.testing.assert_array_equal(runs[0].correct[name], runs[1].correct[name])
 
 
 def test_json(pool):
-    report = evaluate(pool, episodes_of(pool), ["pixels", "prototype"]).as_json({"ways": 5})
+    report = Evaluator(pool, ["pixels", "prototype"]).run(episodes_of(pool)).as_json({"ways": 5})
     assert report["protocol"]["ways"] == 5
     assert set(report["protocol"]["checkpoints"]) == {"prototype"}  # pixels have no weights
     assert len(report["protocol"]["checkpoints"]["prototype"]) == 64
@@ -89,7 +93,8 @@ def test_json(pool):
 
 def test_names_alone(pool, tmp_path):
     model = str(write_tiny_clip(tmp_path / "clip"))
-    result = evaluate(pool, [names_episode(pool.labels)], ["clip"], "photos", model=model)
+    evaluator = Evaluator(pool, ["clip"], "photos", model=model)
+    result = evaluator.run(names_episode(pool.labels))
     encoder = get_encoder("clip", model)
     images = encoder.embed(pool.pictures)
     templates = ["a photo of a {}.", "a close-up photo of a {}.", "a photo of the {}."]
@@ -105,7 +110,7 @@ def test_names_alone(pool, tmp_path):
 
 def test_methods_that_need_pictures_refuse_none(pool):
     with pytest.raises(InputError, match="siamese needs at least 1 shot"):
-        evaluate(pool, [names_episode(pool.labels)], ["siamese"])
+        Evaluator(pool, ["siamese"]).run(names_episode(pool.labels))
 
 
 def test_lake_runs(tmp_path, pool):
@@ -137,7 +142,7 @@ def test_lake_runs(tmp_path, pool):
             np.testing.assert_array_equal(lake.pictures[query].pixels, original[1].pixels)
             shown = lake.pictures[episode.support[label]].pixels
             np.testing.assert_array_equal(shown, original[0].pixels)
-    assert evaluate(lake, episodes, ["prototype"]).scores[0].queries == 8
+    assert Evaluator(lake, ["prototype"]).run(episodes).scores[0].queries == 8
 
     (tmp_path / "run02" / "class_labels.txt").write_text("run02/test/item01.png nothing.png\n")
     with pytest.raises(InputError, match=r"nothing\.png"):
@@ -162,7 +167,8 @@ def test_any_tree_of_class_folders(folder):
 
 
 def test_paired_differences_are_over_episodes(pool):
-    result = evaluate(pool, episodes_of(pool), ["prototype", "pixels"], against="prototype")
+    evaluator = Evaluator(pool, ["prototype", "pixels"], against="prototype")
+    result = evaluator.run(episodes_of(pool))
     gaps = result.correct["pixels"] - result.correct["prototype"]
     by_name = {score.method: score for score in result.scores}
     assert by_name["prototype"].difference is None
@@ -170,4 +176,52 @@ def test_paired_differences_are_over_episodes(pool):
         (gaps.mean(), 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps)))
     )
     with pytest.raises(InputError, match="siamese"):
-        evaluate(pool, episodes_of(pool), ["prototype"], against="siamese")
+        Evaluator(pool, ["prototype"], against="siamese")
+
+
+def test_stopping_early_leaves_the_figures_so_far_of_the_same_episodes(pool, monkeypatch):
+    monkeypatch.setattr("fewshot.episodes.EPISODES_AT_ONCE", 4)
+    evaluator = Evaluator(pool, ["prototype", "pixels"])
+    embedded = evaluator.embed([episodes_of(pool)])
+    steps = list(evaluator.steps(episodes_of(pool), embedded))
+    assert [step.scores[0].episodes for step in steps] == [4, 8, 12]
+    for name in ("prototype", "pixels"):
+        np.testing.assert_array_equal(steps[0].correct[name], steps[-1].correct[name][:4])
+    assert steps[-1].scores[0].accuracy == pytest.approx(steps[-1].correct["prototype"].mean())
+
+
+def test_protocols_share_their_embeddings(pool, monkeypatch):
+    evaluator = Evaluator(pool, ["prototype"])
+    protocols = [Protocol(ways, 1, 1) for ways in (3, 5)]
+    drawn = [draw_episodes(pool.labels, protocol, 6, 0) for protocol in protocols]
+    embedded = evaluator.embed(drawn)
+    encoder = type(get_encoder("drawings-prototype"))
+    monkeypatch.setattr(encoder, "embed", None)  # from here on nothing is to be embedded
+    for episodes in drawn:
+        *_, last = evaluator.steps(episodes, embedded)
+        assert last.scores[0].episodes == 6
+
+
+def test_embeddings_on_disk_are_found_again_by_content(pool, monkeypatch, tmp_path):
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
+    first = Evaluator(pool, ["finetune"], on_disk=True).run(episodes_of(pool))
+    assert len(list(tmp_path.glob("embeddings-*.npy"))) == 2  # pictures, and views
+    encoder = type(get_encoder("drawings-prototype"))
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "embed", None)
+        patch.setattr(encoder, "embed_views", None)
+        again = Evaluator(pool, ["finetune"], on_disk=True).run(episodes_of(pool))
+    np.testing.assert_array_equal(first.correct["finetune"], again.correct["finetune"])
+    other = replace(pool, pictures=pool.pictures[::-1], labels=pool.labels[::-1])
+    Evaluator(other, ["finetune"], on_disk=True).run(episodes_of(other))
+    assert len(list(tmp_path.glob("embeddings-*.npy"))) == 4
+
+
+def test_csv_has_a_line_for_each_result(pool):
+    evaluator = Evaluator(pool, ["prototype", "pixels"], against="prototype")
+    result = evaluator.run(episodes_of(pool))
+    lines = list(csv.DictReader(io.StringIO(as_csv([({"ways": 5, "shots": 2}, result)]))))
+    assert [line["method"] for line in lines] == ["prototype", "pixels"]
+    assert float(lines[1]["accuracy"]) == pytest.approx(result.scores[1].accuracy)
+    assert float(lines[1]["difference"]) == pytest.approx(result.scores[1].difference[0])
+    assert (lines[0]["difference"], lines[0]["ways"], lines[0]["shots"]) == ("", "5", "2")

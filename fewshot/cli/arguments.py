@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fewshot.data.cache import write_atomically
@@ -39,8 +41,11 @@ def positive(text: str) -> float:
 
 
 def names(text: str) -> list[str]:
-    """An argparse type: names with commas between, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    """An argparse type: names with commas between, at least one, each once."""
+    found = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError(f"“{text}” names nothing")
+    return found
 
 
 def add_preset(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +67,16 @@ def write_json(values: dict, path: Path | None) -> None:
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     if path is None:
         sys.stdout.write(text)
-        return
+    else:
+        write_text(text, path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
     try:
         write_atomically(path, text.encode())
     except OSError as error:
@@ -84,3 +98,20 @@ class Status:
         """Leave the line empty."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def stopping(stop: list[bool]) -> Iterator[None]:
+    """Within it, the first Ctrl-C puts True into the list; a second one ends the program."""
+
+    def ask(*_) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.append(True)
+        print("\nstopping after this step …", file=sys.stderr)
+
+    previous = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -3,45 +3,57 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.cli.arguments import Status, add_preset, at_least, names, write_json
+from fewshot.cli.arguments import (
+    Status,
+    add_preset,
+    at_least,
+    names,
+    stopping,
+    write_json,
+    write_text,
+)
+from fewshot.cli.datasets import Dataset, add_dataset, load_dataset
 from fewshot.types import InputError
 
 if TYPE_CHECKING:
-    from fewshot.evaluation import MethodScore
+    from fewshot.data.pool import Pool
+    from fewshot.episodes import Episodes
+    from fewshot.evaluation import Evaluation, Evaluator, MethodScore
+
+    # A protocol as the JSON names it, and its episodes.
+    Task = tuple[dict, Episodes]
 
 HELP = "Measure methods over few-shot episodes."
 EXAMPLES = """\
   python -m fewshot evaluate --dataset omniglot --data omniglot --ways 20 --shots 1
   python -m fewshot evaluate --dataset omniglot --data omniglot --within-alphabet --json out.json
   python -m fewshot evaluate --dataset lake --data all_runs
-  python -m fewshot evaluate --dataset my_photos.zip --preset photos --ways 5 --shots 5"""
+  python -m fewshot evaluate --dataset my_photos.zip --preset photos --ways 5 --shots 5
+  python -m fewshot evaluate --data omniglot --ways 5,10,20,40,60 --shots 1,5 --csv curves.csv
+  python -m fewshot evaluate --data omniglot --ways 5 --shots 1-5 --against prototype"""
 DEFAULT_METHODS = ["pixels", "siamese", "triplet", "prototype", "finetune"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    add_dataset(parser)
     parser.add_argument(
-        "--dataset",
-        default="omniglot",
-        metavar="NAME|PATH",
-        help="omniglot, lake, photos, or any folder or zip of class folders",
+        "--ways", type=_ways, default=[20], metavar="N,N", help="classes, some numbers, or all"
     )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where it lies")
     parser.add_argument(
-        "--split",
-        choices=("evaluation", "background", "validation", "latin", "unseen", "unseen-validation"),
-        default="evaluation",
-        help="of Omniglot: evaluation, background, validation (the background alphabets kept out "
-        "of training), latin (the background set's a to z, by name); of photos: evaluation and "
-        "validation (classes kept out of training), unseen and unseen-validation (pictures kept "
-        "out of training, of classes that were in it)",
+        "--shots",
+        type=_shots,
+        default=[1],
+        metavar="K,K|A-B",
+        help="pictures of each class, some numbers, or from A to B, another number for each class; "
+        "0: names alone, for clip",
     )
-    parser.add_argument("--ways", type=_ways, default=20, help="classes, or all")
-    parser.add_argument("--shots", type=at_least(0), default=1, help="0: names alone, for clip")
     parser.add_argument("--queries", type=at_least(1), default=1, help="per class")
     parser.add_argument("--episodes", type=at_least(1), default=1000)
     parser.add_argument("--within-alphabet", action="store_true")
@@ -71,13 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--queries-only", action="store_true", help="distort the queries, not the supports"
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="a line for each result")
     add_preset(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print a table; write JSON where asked."""
-    from fewshot.data.distortions import distort
-    from fewshot.evaluation import evaluate
+    from fewshot.evaluation import Evaluator, as_csv
     from fewshot.methods import METHODS, Settings
     from fewshot.presets import get_preset
     from fewshot.prompts import templates
@@ -85,108 +97,128 @@ def run(arguments: argparse.Namespace) -> None:
     for name in arguments.methods:
         if name not in METHODS:
             raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
-    pool, episodes, protocol = _episodes(arguments)
+    loaded = load_dataset(arguments)
+    tasks = _tasks(arguments, loaded)
+    pool = loaded.pool
     if arguments.distort:
-        pool, episodes = distort(
-            pool, episodes, arguments.distort, arguments.seed, queries_only=arguments.queries_only
-        )
-        protocol |= {"distortion": arguments.distort, "queries_only": arguments.queries_only}
+        pool, tasks = _distorted(arguments, pool, tasks)
     settings = Settings(templates=templates(get_preset(arguments.preset).templates))
     chosen = {"steps": arguments.steps, "entropy_weight": arguments.entropy_weight}
     chosen |= {"transductive": arguments.transductive, "last_block": arguments.last_block}
     settings = replace(settings, **{k: v for k, v in chosen.items() if v is not None})
-    status = Status()
-    result = evaluate(
+    evaluator = Evaluator(
         pool,
-        episodes,
         arguments.methods,
         arguments.preset,
         settings,
         model=arguments.model,
         against=arguments.against,
-        on_progress=status,
+        on_disk=True,
     )
-    status.clear()
-    for score in result.scores:
-        print(_line(score, arguments.against))
+    facts = {"preset": arguments.preset, "model": arguments.model}
+    facts |= {"finetune_steps": settings.steps, "entropy_weight": settings.entropy_weight}
+    facts |= {"transductive": settings.transductive, "last_block": settings.last_block}
+    facts |= {"against": arguments.against, "seed": arguments.seed}
+    runs = _run_all(evaluator, tasks)
+    for sentence in loaded.skipped:
+        print(sentence, file=sys.stderr)
     if arguments.json:
-        protocol |= {"preset": arguments.preset, "model": arguments.model}
-        protocol |= {"finetune_steps": settings.steps, "entropy_weight": settings.entropy_weight}
-        protocol |= {"transductive": settings.transductive, "last_block": settings.last_block}
-        protocol |= {"against": arguments.against}
-        protocol["seed"] = arguments.seed
-        write_json(result.as_json(protocol), arguments.json)
+        reports = [result.as_json(protocol | facts) for protocol, result in runs]
+        write_json(reports[0] if len(tasks) == 1 else {"runs": reports}, arguments.json)
+    if arguments.csv:
+        write_text(as_csv(runs), arguments.csv)
 
 
-def _line(score: MethodScore, against: str | None) -> str:
+def _run_all(evaluator: Evaluator, tasks: list[Task]) -> list[tuple[dict, Evaluation]]:
+    """Every task's protocol and figures, printed as they come.
+
+    Ctrl-C ends with the figures so far; a second one ends at once.
+    """
+    status, runs, stop = Status(), [], []
+    with stopping(stop):
+        embedded = evaluator.embed([episodes for _, episodes in tasks], status)
+        for protocol, episodes in tasks:
+            steps = evaluator.steps(episodes, embedded, status)
+            result = next(steps)
+            while not stop and (further := next(steps, None)):
+                result = further
+            status.clear()
+            if len(tasks) > 1:
+                print(f"{protocol['ways']}-way {_shown(protocol['shots'])}-shot")
+            for score in result.scores:
+                print(_line(score))
+            runs.append((protocol, result))
+            if stop:
+                print("Stopped: these are the figures of the episodes so far.", file=sys.stderr)
+                break
+    return runs
+
+
+def _distorted(arguments: argparse.Namespace, pool: Pool, tasks: list[Task]):
+    """Pool and tasks after ``--distort``."""
+    from fewshot.data.distortions import distort
+
+    facts = {"distortion": arguments.distort, "queries_only": arguments.queries_only}
+    changed, moved = distort(
+        pool,
+        [episodes for _, episodes in tasks],
+        arguments.distort,
+        arguments.seed,
+        queries_only=arguments.queries_only,
+    )
+    protocols = [protocol | facts for protocol, _ in tasks]
+    return changed, list(zip(protocols, moved, strict=True))
+
+
+def _line(score: MethodScore) -> str:
     line = (
         f"{score.method:<12} {100 * score.accuracy:6.2f} ± {100 * score.ci95:.2f} %   "
         f"{score.episodes} episodes, {score.queries} queries, "
-        f"{score.episodes_per_second:.0f} episodes/s, top-5 {100 * score.top5:.2f} %"
+        f"{score.episodes_per_second:.0f} episodes/s, top-5 {100 * score.top5:.2f} %, "
+        f"calibration error {100 * score.calibration_error:.1f} %"
     )
     if score.difference is None:
         return line
     mean, half = score.difference
-    return f"{line}, {100 * mean:+.2f} ± {100 * half:.2f} against {against}"
+    return f"{line}, {100 * mean:+.2f} ± {100 * half:.2f} against {score.against}"
 
 
-def _ways(text: str) -> int | None:
-    return None if text == "all" else at_least(2)(text)
+def _ways(text: str) -> list[int | None]:
+    return [None] if text == "all" else [at_least(2)(part) for part in text.split(",")]
 
 
-def _episodes(arguments: argparse.Namespace):
-    """Pool, episodes, and the protocol as the JSON names it."""
+def _shots(text: str) -> list[int | tuple[int, int]]:
+    if "-" in text:
+        least, most = (at_least(1)(part) for part in text.split("-", 1))
+        return [(least, most)]
+    return [at_least(0)(part) for part in text.split(",")]
+
+
+def _shown(shots: int | tuple[int, int]) -> str:
+    return "-".join(map(str, shots)) if isinstance(shots, tuple) else str(shots)
+
+
+def _tasks(arguments: argparse.Namespace, loaded: Dataset) -> list[Task]:
+    """A task for each number of ways and of shots, with the protocol as the JSON names it."""
     from fewshot.episodes import Protocol, draw_episodes, names_episode
 
-    pool, fixed = _load(arguments)
-    protocol = {"dataset": Path(arguments.dataset).name}
+    pool, fixed = loaded.pool, loaded.fixed
+    facts: dict = {"dataset": Path(arguments.dataset).name}
     if fixed is not None:
-        return pool, fixed, protocol | {"ways": len(fixed[0].classes), "shots": 1}
+        return [(facts | {"ways": len(next(iter(fixed)).classes), "shots": 1}, fixed)]
     if arguments.dataset in ("omniglot", "photos"):
-        protocol["split"] = arguments.split
-    ways = arguments.ways or len(pool.classes)
-    drawn = {"ways": ways, "shots": arguments.shots}
-    if arguments.shots == 0:
-        if ways != len(pool.classes):
-            raise InputError("Names alone (--shots 0) are evaluated over all classes: --ways all.")
-        return pool, [names_episode(pool.labels)], protocol | drawn
-    drawn |= {"queries": arguments.queries, "within_group": arguments.within_alphabet}
-    episodes = list(
-        draw_episodes(
+        facts["split"] = arguments.split
+    tasks = []
+    for ways, shots in product(arguments.ways, arguments.shots):
+        drawn = {"ways": ways or len(pool.classes), "shots": shots}
+        if shots == 0:
+            if drawn["ways"] != len(pool.classes):
+                raise InputError("Names alone (--shots 0) are asked among all classes: --ways all.")
+            tasks.append((facts | drawn, names_episode(pool.labels)))
+            continue
+        drawn |= {"queries": arguments.queries, "within_group": arguments.within_alphabet}
+        episodes = draw_episodes(
             pool.labels, Protocol(**drawn), arguments.episodes, arguments.seed, pool.groups
         )
-    )
-    return pool, episodes, protocol | drawn | {"episodes": arguments.episodes}
-
-
-def _load(arguments: argparse.Namespace):
-    """The pool, and the episodes where the data set fixes them."""
-    from fewshot.data.class_tree import load_class_tree
-    from fewshot.data.lake import load_lake
-    from fewshot.data.omniglot import load_omniglot
-
-    if arguments.dataset == "lake":
-        if arguments.data is None:
-            raise InputError("--dataset lake needs --data, the folder that holds run01 to run20.")
-        return load_lake(arguments.data)
-    if arguments.dataset == "photos":
-        from fewshot.data.photos import load_photos, split_photos
-
-        if arguments.data is None:
-            raise InputError("--dataset photos needs --data, with photos.zip and classes.csv.")
-        return split_photos(load_photos(arguments.data), arguments.split).pool(), None
-    if arguments.dataset != "omniglot":
-        pool, skipped = load_class_tree(Path(arguments.dataset))
-        for sentence in skipped:
-            print(sentence)
-        return pool, None
-    if arguments.split in ("evaluation", "background"):
-        return load_omniglot(arguments.split, arguments.data).pool(), None
-    background = load_omniglot("background", arguments.data)
-    if arguments.split == "latin":
-        return background.latin().pool(), None
-    if arguments.split != "validation":
-        raise InputError(f"Omniglot has no split “{arguments.split}”; photos have.")
-    from fewshot.training.validation import held_out_characters
-
-    return held_out_characters(background).pool(), None
+        tasks.append((facts | drawn | {"episodes": arguments.episodes}, episodes))
+    return tasks

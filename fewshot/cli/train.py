@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from fewshot.cli.arguments import at_least, positive
+from fewshot.cli.arguments import at_least, positive, stopping
 from fewshot.types import InputError
 
 HELP = "Train an encoder for drawings on Omniglot, or the embedded CLIP on photos and fonts."
@@ -80,22 +79,19 @@ def run(arguments: argparse.Namespace) -> None:
         optimizer=arguments.optimizer,
     )
     stop: list[bool] = []
-    # The first Ctrl-C asks the loop to save and end; a second one ends at once.
-    previous = signal.signal(signal.SIGINT, lambda *_: _ask_to_stop(stop))
     try:
-        ended = _trainer(arguments)(
-            recipe,
-            arguments.output,
-            folder=arguments.data,
-            minutes=arguments.minutes,
-            resume=arguments.resume,
-            on_progress=_report,
-            should_stop=lambda: bool(stop),
-        )
+        with stopping(stop):
+            ended = _trainer(arguments)(
+                recipe,
+                arguments.output,
+                folder=arguments.data,
+                minutes=arguments.minutes,
+                resume=arguments.resume,
+                on_progress=_report,
+                should_stop=lambda: bool(stop),
+            )
     except OSError as error:
         raise InputError(f"{arguments.output} cannot be written ({error.strerror}).") from error
-    finally:
-        signal.signal(signal.SIGINT, previous)
     figures = ", ".join(f"{k} {v:.4f}" for k, v in ended.validation.items() if k != "score")
     print(f"{arguments.output}: best at step {ended.best_step}, validation accuracy {figures}")
     if stop:
@@ -129,13 +125,6 @@ def _recipe(arguments: argparse.Namespace):
     if arguments.method != "prototype" or not arguments.init:
         raise InputError("--episodic goes with the method prototype and --init.")
     return EPISODIC_RECIPE
-
-
-def _ask_to_stop(stop: list[bool]) -> None:
-    if stop:
-        raise KeyboardInterrupt
-    stop.append(True)
-    print("\nstopping after this step …", file=sys.stderr)
 
 
 def _report(progress) -> None:

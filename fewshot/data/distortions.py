@@ -6,14 +6,14 @@ Each takes a drawing, ``(h, w, 3)`` uint8 dark on white, and a generator, and re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from fewshot.data.pool import Pool
-from fewshot.episodes import Episode
+from fewshot.episodes import Episodes
 from fewshot.types import InputError, Picture
 
 
@@ -81,12 +81,13 @@ DISTORTIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] 
 
 
 def distort(
-    pool: Pool, episodes: list[Episode], name: str, seed: int, *, queries_only: bool = False
-) -> tuple[Pool, list[Episode]]:
+    pool: Pool, episodes: Sequence[Episodes], name: str, seed: int, *, queries_only: bool = False
+) -> tuple[Pool, list[Episodes]]:
     """The pool's pictures distorted, each with a generator of its own.
 
     Args:
-        pool, episodes: as they are.
+        pool: as it is.
+        episodes: sets of them, as they are.
         name: in DISTORTIONS.
         seed: of the distortions.
         queries_only: leave the supports as they are: what is shown and what is asked then come
@@ -102,9 +103,12 @@ def distort(
         for i, picture in enumerate(pool.pictures)
     ]
     if not queries_only:
-        return replace(pool, pictures=changed), episodes
+        return replace(pool, pictures=changed), list(episodes)
     n = len(changed)
     both = replace(
         pool, pictures=[*pool.pictures, *changed], labels=np.concatenate([pool.labels] * 2)
     )
-    return both, [replace(episode, queries=episode.queries + n) for episode in episodes]
+    moved = [
+        drawn.changed(lambda batch: replace(batch, queries=batch.queries + n)) for drawn in episodes
+    ]
+    return both, moved

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from fewshot.data.pool import Pool
-from fewshot.episodes import Episode
+from fewshot.episodes import EpisodeBatch, Episodes
 from fewshot.images import decode
 from fewshot.types import InputError, Picture
 
 
-def load_lake(folder: Path) -> tuple[Pool, list[Episode]]:
+def load_lake(folder: Path) -> tuple[Pool, Episodes]:
     """Read the runs.
 
     Args:
@@ -37,11 +37,13 @@ def load_lake(folder: Path) -> tuple[Pool, list[Episode]]:
     labels: list[int] = []
     classes: list[str] = []
     episodes = [_read_run(run, pictures, labels, classes) for run in runs]
-    return Pool(pictures, np.array(labels), tuple(classes)), episodes
+    return Pool(pictures, np.array(labels), tuple(classes)), Episodes.of(episodes)
 
 
-def _read_run(run: Path, pictures: list[Picture], labels: list[int], classes: list[str]) -> Episode:
-    """Append a run's pictures to the pool; return its episode."""
+def _read_run(
+    run: Path, pictures: list[Picture], labels: list[int], classes: list[str]
+) -> EpisodeBatch:
+    """Append a run's pictures to the pool; return its episode, alone in a batch."""
     answers = _answers(run)
     shown = sorted(f"{run.name}/training/{path.name}" for path in (run / "training").glob("*.png"))
     if len(shown) < 2 or not answers:
@@ -56,11 +58,11 @@ def _read_run(run: Path, pictures: list[Picture], labels: list[int], classes: li
     classes += shown
     pictures += [decode(run.parent / name, name) for name in (*shown, *answers)]
     labels += [first_class + i for i in (*range(len(shown)), *query_labels.tolist())]
-    return Episode(
-        classes=first_class + np.arange(len(shown)),
-        support=first_picture + np.arange(len(shown)),
+    return EpisodeBatch(
+        classes=first_class + np.arange(len(shown))[None],
+        support=first_picture + np.arange(len(shown))[None],
         support_labels=np.arange(len(shown)),
-        queries=first_picture + len(shown) + np.arange(len(answers)),
+        queries=first_picture + len(shown) + np.arange(len(answers))[None],
         query_labels=query_labels,
     )
 

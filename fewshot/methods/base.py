@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from fewshot.encoders.base import Encoder
+from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import softmax
 from fewshot.types import InputError, Prediction, Support
 
@@ -102,22 +105,27 @@ class Method(ABC):
     def predict(self, queries: np.ndarray) -> Prediction:
         """Classify ``(q, d)`` queries; changes nothing."""
 
-    def predict_episodes(
-        self, supports: Sequence[Support], queries: Sequence[np.ndarray]
-    ) -> list[Prediction]:
-        """What ``fit`` and ``predict`` give for each of some unrelated support sets.
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """What ``fit`` and ``predict`` give for each of some unrelated tasks.
 
-        A method that can learn from many at once does so.
+        One task after the other here; a method that can do many at once does so.
 
         Args:
-            supports: one an episode.
-            queries: each episode's, ``(q, d)``.
+            support: of ``e`` tasks.
+            queries: ``(e, q, d)``.
+
+        Returns:
+            Probabilities ``(e, q, n_way)`` float32, on the queries' device.
         """
-        looked_at = queries if self.transductive else [None] * len(supports)
-        return [
-            self.fit(support, seen).predict(x)
-            for support, seen, x in zip(supports, looked_at, queries, strict=True)
-        ]
+        rows = []
+        for number, x in enumerate(queries.cpu().numpy()):
+            self.fit(support[number], x if self.transductive else None)
+            rows.append(torch.from_numpy(self.predict(x).probabilities))
+        return torch.stack(rows).to(queries.device)
+
+    def _unit(self, x: Tensor) -> Tensor:
+        """Rows of an encoder's embeddings scaled to unit length, where they are not already."""
+        return x if self.encoder.unit_norm else F.normalize(x, dim=-1)
 
     def _prediction(
         self,

@@ -7,8 +7,11 @@ from itertools import product
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from fewshot.methods.adaptation import VIEWS, plan_for
+from fewshot.methods.base import Method
+from fewshot.methods.batch import SupportBatch
 from fewshot.methods.clip_zero_shot import ClipZeroShot, text_prototypes
 from fewshot.methods.triplet import build_index
 from fewshot.metrics import class_means, cosine_similarities, softmax
@@ -66,6 +69,10 @@ class ClipAdapter(ClipZeroShot):
         scores = cosine_similarities(queries, self.prototypes_) + self.alpha_ * affinity
         evidence = cosine_similarities(queries, self.support_)
         return self._prediction(self.temperature * scores, scores, evidence)
+
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`: one task after the other, as each chooses its own α and β."""
+        return Method.predict_batch(self, support, queries)
 
     def _chosen(self, support: Support) -> tuple[float, float]:
         """α and β of the least negative log-likelihood of pictures left out of the cache."""

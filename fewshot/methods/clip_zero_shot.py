@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from fewshot.encoders.base import Encoder
 from fewshot.methods.base import Method, Settings
+from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import cosine_similarities, normalise
 from fewshot.types import Prediction, Support
 
@@ -46,6 +49,15 @@ class ClipZeroShot(Method):
         """See :class:`Method`; the score is the cosine of picture and text."""
         cosines = cosine_similarities(queries, self.prototypes_)
         return self._prediction(self.temperature * cosines, cosines)
+
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`."""
+        used, places = np.unique(support.classes, return_inverse=True)
+        names = tuple(support.names[c] for c in used)
+        texts = text_prototypes(self.encoder, names, self.settings.templates)
+        rows = texts[places.reshape(support.classes.shape)]  # (e, n_way, d)
+        rows = torch.from_numpy(rows).to(queries)
+        return (self.temperature * self._unit(queries) @ rows.mT).softmax(2)
 
 
 def text_prototypes(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot.losses import prototype_loss
-from fewshot.methods.adaptation import VIEWS, examples, plan_for
+from fewshot.methods.adaptation import VIEWS, plan_for
 from fewshot.methods.base import Method
-from fewshot.metrics import cosine_similarities, normalise, prototypes
+from fewshot.methods.batch import SupportBatch
+from fewshot.methods.prototype import batch_prototypes
+from fewshot.metrics import cosine_similarities, prototypes
 from fewshot.types import Prediction, Support
 
 MOMENTUM = 0.9
@@ -46,8 +46,16 @@ class FineTune(Method):
 
     def fit(self, support: Support, queries: np.ndarray | None = None) -> FineTune:
         """See :class:`Method`."""
-        seen = [queries] if self.transductive and queries is not None else None
-        return self._keep(support, *(part[0] for part in self._learn([support], seen)))
+        seen = None
+        if self.transductive and queries is not None:
+            seen = torch.from_numpy(queries)[None]
+        start = prototypes(support.embeddings, support.labels, len(support.classes))
+        weights, biases = self._learned(
+            SupportBatch.of(support), seen, torch.from_numpy(start)[None]
+        )
+        self.classes_, self.support_ = support.classes, support.embeddings
+        self.weights_, self.biases_ = weights[0].numpy(), biases[0].numpy()
+        return self
 
     def predict(self, queries: np.ndarray) -> Prediction:
         """See :class:`Method`; the score is the cosine to a learned row."""
@@ -55,48 +63,34 @@ class FineTune(Method):
         evidence = cosine_similarities(queries, self.support_)
         return self._prediction(self.temperature * cosines + self.biases_, cosines, evidence)
 
-    def predict_episodes(
-        self, supports: Sequence[Support], queries: Sequence[np.ndarray]
-    ) -> list[Prediction]:
-        """See :class:`Method`; support sets of one size are learned from together."""
-        episodes = zip(supports, queries, strict=True)
-        sizes = {(len(s.labels), len(s.classes), s.views is None, len(x)) for s, x in episodes}
-        if len(sizes) > 1:
-            return super().predict_episodes(supports, queries)
-        parts = self._learn(supports, queries if self.transductive else None)
-        learned = zip(supports, *parts, queries, strict=True)
-        return [self._keep(support, w, b).predict(x) for support, w, b, x in learned]
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`."""
+        seen = queries if self.transductive else None
+        start = batch_prototypes(self._unit(support.embeddings), support.membership)
+        weights, biases = self._learned(support, seen, start)
+        cosines = self._unit(queries) @ F.normalize(weights, dim=2).mT
+        return (self.temperature * cosines + biases.unsqueeze(1)).softmax(2)
 
-    def _keep(self, support: Support, weights: np.ndarray, biases: np.ndarray) -> FineTune:
-        self.classes_, self.support_ = support.classes, support.embeddings
-        self.weights_, self.biases_ = weights, biases
-        return self
-
-    def _learn(
-        self, supports: Sequence[Support], queries: Sequence[np.ndarray] | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows ``(e, n_way, d)`` and biases ``(e, n_way)`` of ``e`` support sets of one size."""
-        start = np.stack([prototypes(s.embeddings, s.labels, len(s.classes)) for s in supports])
+    def _learned(
+        self, support: SupportBatch, queries: Tensor | None, start: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Rows ``(e, n_way, d)`` and biases ``(e, n_way)``, from the prototypes."""
         if not self.settings.steps:
-            return start, np.zeros(start.shape[:2], np.float32)
-        x, labels = (np.stack(part) for part in zip(*map(examples, supports), strict=True))
+            return start, start.new_zeros(start.shape[:2])
+        x, labels = support.examples()
         # A single query says nothing that its own prediction does not.
-        unlabelled = None
-        if queries is not None and len(queries[0]) > 1:
-            unlabelled = torch.from_numpy(normalise(np.stack(queries)))
-        name = self.name if unlabelled is None else TRANSDUCTIVE
-        plan = plan_for(self.encoder.family, name, supports[0])
-        weights, biases = fine_tune(
-            torch.from_numpy(x),
-            torch.from_numpy(labels),
-            torch.from_numpy(start),
+        alone = queries is None or queries.shape[1] < 2
+        plan = plan_for(self.encoder.family, self.name if alone else TRANSDUCTIVE, support[0])
+        return fine_tune(
+            x,
+            labels.expand(len(x), -1),
+            start,
             steps=self.settings.steps,
             learning_rate=plan.learning_rate,
             temperature=self.temperature,
             entropy_weight=self.settings.entropy_weight * plan.entropy_factor,
-            unlabelled=unlabelled,
+            unlabelled=None if alone else self._unit(queries),
         )
-        return weights.numpy(), biases.numpy()
 
 
 def fine_tune(
@@ -127,7 +121,7 @@ def fine_tune(
         W ``(e, n_way, d)`` and b ``(e, n_way)``.
     """
     weights = start.clone().requires_grad_()
-    biases = torch.zeros(start.shape[:2], requires_grad=True)
+    biases = start.new_zeros(start.shape[:2]).requires_grad_()
     optimizer = torch.optim.SGD([weights, biases], lr=learning_rate, momentum=MOMENTUM)
     for _ in range(steps):
         rows = F.normalize(weights, dim=2).mT  # (e, d, n_way)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
+from fewshot.methods.batch import SupportBatch
 from fewshot.methods.clip_zero_shot import ClipZeroShot
 from fewshot.methods.prototype import Prototype
 from fewshot.types import Prediction, Support
@@ -36,3 +38,8 @@ class Fusion(ClipZeroShot):
             (names.scores + pictures.scores) / 2,
             pictures.evidence,
         )
+
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`."""
+        pictures = Prototype(self.encoder, self.settings).predict_batch(support, queries)
+        return (super().predict_batch(support, queries) + pictures) / 2

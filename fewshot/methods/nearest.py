@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
 from fewshot.methods.base import Method
+from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import cosine_similarities
 from fewshot.types import Prediction, Support
 
@@ -31,3 +33,10 @@ class Nearest(Method):
         of_class = self.labels_[None] == np.arange(len(self.classes_))[:, None]  # (n_way, n)
         nearest = np.where(of_class[None], cosines[:, None], -np.inf).max(2)  # (q, n_way)
         return self._prediction(self.temperature * nearest, nearest, cosines)
+
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`."""
+        cosines = self._unit(queries) @ self._unit(support.embeddings).mT
+        nearest = cosines.new_full((*queries.shape[:2], support.n_way), -1)
+        nearest.scatter_reduce_(2, support.labels.expand_as(cosines), cosines, "amax")
+        return (self.temperature * nearest).softmax(2)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
 
 from fewshot.methods.base import Method
+from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import cosine_similarities, prototypes
 from fewshot.types import Prediction, Support
 
@@ -33,3 +36,22 @@ class Prototype(Method):
         cosines = cosine_similarities(queries, self.prototypes_)
         evidence = cosine_similarities(queries, self.support_)
         return self._prediction(self.temperature * cosines, cosines, evidence)
+
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`."""
+        rows = batch_prototypes(self._unit(support.embeddings), support.membership)
+        cosines = self._unit(queries) @ rows.mT
+        return (self.temperature * cosines).softmax(2)
+
+
+def batch_prototypes(x: Tensor, membership: Tensor) -> Tensor:
+    """M of each task, as :func:`fewshot.metrics.prototypes` gives it.
+
+    Args:
+        x: ``(e, n, d)`` unit rows.
+        membership: ``(n, n_way)``, see :class:`SupportBatch`.
+
+    Returns:
+        ``(e, n_way, d)``.
+    """
+    return F.normalize(membership.T @ x, dim=2)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fewshot.encoders.pair_head import PairHead
 from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
 from fewshot.methods.base import Method
+from fewshot.methods.batch import SupportBatch
 from fewshot.methods.pair_learning import MOST_EXAMPLES, learn_pair_head
 from fewshot.metrics import class_means
 from fewshot.types import Prediction, Support
@@ -64,3 +66,14 @@ class Siamese(Method):
         logits = torch.cat([self.head_(part[:, None], twins[None]) for part in parts])  # (q, n)
         scores = class_means(logits.numpy(), self.labels_, len(self.classes_))
         return self._prediction(scores, evidence=logits.sigmoid().numpy())
+
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`; tasks whose head is to be learned go one after the other."""
+        if learns(self.encoder.family, self.name):
+            return super().predict_batch(support, queries)
+        head = self.encoder.pair_head().to(queries.device)
+        at_once = max(1, PAIRS_AT_ONCE // (queries.shape[1] * len(support.labels)))
+        parts = zip(queries.split(at_once), support.embeddings.split(at_once), strict=True)
+        with torch.inference_mode():
+            logits = torch.cat([head(q.unsqueeze(2), x.unsqueeze(1)) for q, x in parts])
+            return (logits @ support.membership).softmax(2)  # of (e, q, n) logits

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fewshot.index import Entry, SupportIndex
 from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
 from fewshot.methods.base import Method
+from fewshot.methods.batch import SupportBatch
 from fewshot.methods.projection_learning import MOST_EXAMPLES, learn_projection
 from fewshot.metrics import class_means, normalise
 from fewshot.types import Prediction, Support
@@ -65,6 +67,16 @@ class Triplet(Method):
         means = class_means(weights, self.labels_, len(self.classes_))
         scores = np.log(np.maximum(means, np.finfo(np.float32).tiny)) / factor - nearest
         return self._prediction(factor * scores, scores, -distances)
+
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`; tasks whose space is to be learned go one after the other."""
+        if learns(self.encoder.family, self.name):
+            return super().predict_batch(support, queries)
+        cosines = self._unit(queries) @ self._unit(support.embeddings).mT
+        logits = self.temperature * cosines  # τ - τ/2·‖q − x‖²
+        weights = (logits - logits.amax(2, keepdim=True)).exp()
+        means = weights @ support.membership
+        return means / means.sum(2, keepdim=True)
 
     def _projection(self, support: Support) -> np.ndarray | None:
         """``(d, d)`` after its plan's steps; None where the space is the encoder's own."""

@@ -1,0 +1,97 @@
+"""What is counted of a method's answers while episodes go by, and the figures it comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot.episodes import EpisodeBatch
+from fewshot.metrics import mean_interval
+
+CALIBRATION_BINS = 15
+# A confusion matrix of more classes than this is neither looked at nor kept.
+MOST_CONFUSED = 1000
+
+
+@dataclass
+class Tally:
+    """Counts over all episodes so far; its size does not grow but by a number an episode.
+
+    Attributes:
+        n_classes: of the pool.
+        correct: each batch's accuracies by episode.
+        seconds: spent on fit and predict.
+        confusion: ``(n_classes, n_classes)`` queries by true and answered class, or None for
+            more classes than MOST_CONFUSED.
+    """
+
+    n_classes: int
+    correct: list[np.ndarray] = field(default_factory=list)
+    seconds: float = 0.0
+    confusion: np.ndarray | None = None
+    _queries: int = 0
+    _top5: int = 0
+    _hits: np.ndarray | None = None
+    _bins: np.ndarray = field(default_factory=lambda: np.zeros((2, CALIBRATION_BINS)))
+
+    def add(self, batch: EpisodeBatch, probabilities: Tensor, seconds: float) -> None:
+        """Count ``(e, q, n_way)`` answers to a batch's queries."""
+        p = probabilities
+        truth = torch.from_numpy(batch.query_labels).to(p.device).expand(p.shape[:2])
+        sureness, answers = p.max(2)
+        hits = (answers == truth).cpu().numpy()
+        true = p.gather(2, truth.unsqueeze(2))
+        self._top5 += int(((p > true).sum(2) < 5).sum())
+        self._queries += hits.size
+        self._hits = hits[0] if self._hits is None else self._hits
+        self.correct.append(hits.mean(1))
+        self.seconds += seconds
+        self._calibrate(sureness.cpu().numpy(), hits)
+        if self.n_classes <= MOST_CONFUSED:
+            self._confuse(batch, answers.cpu().numpy())
+
+    @property
+    def accuracies(self) -> np.ndarray:
+        """``(episodes,)``."""
+        return np.concatenate(self.correct) if self.correct else np.zeros(0)
+
+    @property
+    def queries(self) -> int:
+        """Pictures classified."""
+        return self._queries
+
+    @property
+    def top5(self) -> float:
+        """Share of queries whose class is among the five most probable."""
+        return self._top5 / max(1, self._queries)
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error, 0 to 1.
+
+        The mean distance of sureness and accuracy over bins of like sureness, weighted by their
+        queries (Guo et al.: On calibration of modern neural networks, ICML 2017,
+        https://arxiv.org/abs/1706.04599; 15 bins, as there).
+        """
+        return float(np.abs(self._bins[0] - self._bins[1]).sum() / max(1, self._queries))
+
+    def accuracy(self) -> tuple[float, float]:
+        """Mean over episodes and its 95% half-width; over the queries of a single episode."""
+        values = self.accuracies
+        return mean_interval(values if len(values) > 1 else self._hits)
+
+    def _calibrate(self, sureness: np.ndarray, hits: np.ndarray) -> None:
+        places = np.minimum((sureness * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1).ravel()
+        for row, values in zip(self._bins, (sureness, hits), strict=True):
+            row += np.bincount(places, values.ravel(), CALIBRATION_BINS)
+
+    def _confuse(self, batch: EpisodeBatch, answers: np.ndarray) -> None:
+        n = self.n_classes
+        if self.confusion is None:
+            self.confusion = np.zeros((n, n), np.int64)
+        true = batch.classes[:, batch.query_labels]  # (e, q)
+        answered = np.take_along_axis(batch.classes, answers, 1)
+        np.add.at(self.confusion, (true, answered), 1)

@@ -1,0 +1,98 @@
+"""What is counted of answers, against counting by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fewshot.episodes import EpisodeBatch
+from fewshot.tally import CALIBRATION_BINS, Tally
+
+E, WAYS, QUERIES, CLASSES = 40, 7, 3, 12
+
+
+@pytest.fixture(scope="module")
+def answers() -> list[tuple[EpisodeBatch, np.ndarray]]:
+    """Two batches with random probabilities that lean towards the truth."""
+    rng = np.random.default_rng(0)
+    query_labels = np.arange(WAYS).repeat(QUERIES)
+    found = []
+    for _ in range(2):
+        classes = np.stack([rng.permutation(CLASSES)[:WAYS] for _ in range(E)])
+        nothing = np.zeros((E, 0), np.int64)
+        queries = np.zeros((E, WAYS * QUERIES), np.int64)
+        batch = EpisodeBatch(classes, nothing, nothing[0], queries, query_labels)
+        logits = rng.normal(size=(E, WAYS * QUERIES, WAYS))
+        logits[:, np.arange(len(query_labels)), query_labels] += 1.0
+        p = np.exp(2 * logits)
+        found.append((batch, (p / p.sum(2, keepdims=True)).astype(np.float32)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def tally(answers) -> Tally:
+    tally = Tally(CLASSES)
+    for batch, p in answers:
+        tally.add(batch, torch.from_numpy(p), 0.5)
+    return tally
+
+
+def queries_of(answers):
+    """Every query's row of probabilities, true label, and episode's classes."""
+    for batch, p in answers:
+        for e in range(E):
+            for q, label in enumerate(batch.query_labels.tolist()):
+                yield p[e, q], label, batch.classes[e]
+
+
+def test_accuracies_by_episode(answers, tally) -> None:
+    hits = np.array([p.argmax() == label for p, label, _ in queries_of(answers)])
+    np.testing.assert_allclose(tally.accuracies, hits.reshape(2 * E, -1).mean(1))
+    assert tally.queries == 2 * E * WAYS * QUERIES and tally.seconds == 1.0
+    assert tally.accuracy()[0] == pytest.approx(hits.mean())
+
+
+def test_top_five(answers, tally) -> None:
+    hits = [label in np.argsort(-p)[:5] for p, label, _ in queries_of(answers)]
+    assert 0.5 < np.mean(hits) < 1
+    assert tally.top5 == pytest.approx(np.mean(hits))
+
+
+def test_confusion(answers, tally) -> None:
+    expected = np.zeros((CLASSES, CLASSES), int)
+    for p, label, classes in queries_of(answers):
+        expected[classes[label], classes[p.argmax()]] += 1
+    np.testing.assert_array_equal(tally.confusion, expected)
+
+
+def test_expected_calibration_error(answers, tally) -> None:
+    rows = [(p.max(), p.argmax() == label) for p, label, _ in queries_of(answers)]
+    error = 0.0
+    for b in range(CALIBRATION_BINS):
+        low, high = b / CALIBRATION_BINS, (b + 1) / CALIBRATION_BINS
+        inside = [(s, hit) for s, hit in rows if low <= s < high or (s == 1 and high == 1)]
+        if inside:
+            sureness, hits = np.array(inside, float).T
+            error += len(inside) / len(rows) * abs(sureness.mean() - hits.mean())
+    assert error > 0.02
+    assert tally.calibration_error == pytest.approx(error, abs=1e-6)
+
+
+def test_sure_and_right_is_perfectly_calibrated() -> None:
+    labels = np.arange(2)
+    batch = EpisodeBatch(labels[None], labels[None], labels, labels[None], labels)
+    right, wrong = (Tally(2) for _ in range(2))
+    right.add(batch, torch.eye(2)[None], 0.0)
+    wrong.add(batch, torch.eye(2).flip(0)[None], 0.0)
+    assert (right.calibration_error, wrong.calibration_error) == (0.0, 1.0)
+    # One episode has no spread over episodes: the interval is over its queries.
+    assert right.accuracy() == (1.0, 0.0)
+
+
+def test_no_confusion_matrix_of_very_many_classes() -> None:
+    labels = np.arange(2)
+    batch = EpisodeBatch(labels[None], labels[None], labels, labels[None], labels)
+    tally = Tally(10**9)
+    tally.add(batch, torch.eye(2)[None], 0.0)
+    assert tally.confusion is None and tally.accuracy()[0] == 1
