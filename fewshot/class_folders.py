@@ -97,8 +97,9 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
     files = [file for folder in folders.values() for file in folder]
     if not files:
         raise InputError(
-            f"{quoted(origin)} has {len([file for file in found if file.load])} files and none "
-            f"directly in a class folder: put the pictures of each class into a folder of its name."
+            f"{quoted(origin)} has no file in a class folder, of "
+            f"{len([file for file in found if file.load])} in all: put the pictures of each class "
+            f"into a folder of its name."
         )
     if limited:
         _check_set_size(origin, files)

@@ -223,7 +223,8 @@ def _refusal(error: Exception, name: str, count: int) -> InputError:
         what = "is not a picture that can be read: give a JPEG, PNG, WebP, BMP, TIFF or GIF file"
     else:
         what = "is cut short, damaged or of an unusual kind: save it again as PNG or JPEG"
-    return InputError(f"{quoted(name)} ({count:,} bytes) {what}.")
+    size = "1 byte" if count == 1 else f"{count:,} bytes"
+    return InputError(f"{quoted(name)} ({size}) {what}.")
 
 
 def _pixels_of_file(image: Image.Image, name: str) -> np.ndarray:

@@ -111,7 +111,7 @@ def test_loose_files_beside_and_within_the_folder_around_all(make):
 
 def test_only_one_folder_around_all(make):
     message = refusal(make({"a/b/" + name: data for name, data in PLAIN.items()}))
-    assert "has 3 files and none directly in a class folder" in message
+    assert "has no file in a class folder, of 3 in all" in message
 
 
 def test_deeper_files_are_left_out(make):
@@ -184,13 +184,13 @@ def test_bad_class_names(make, folder, said):
 
 
 def test_nothing_in_it(make):
-    assert "has 0 files and none directly in a class folder" in refusal(make({"cat/": b""}))
+    assert "has no file in a class folder, of 0 in all" in refusal(make({"cat/": b""}))
 
 
 def test_loose_pictures(make):
     path = make({"1.png": dot(1), "2.png": dot(2)})
     message = refusal(path)
-    assert message.startswith(f"'{path.name}' has 2 files and none directly in a class folder")
+    assert message.startswith(f"'{path.name}' has no file in a class folder, of 2 in all")
     assert "put the pictures of each class into a folder" in message
 
 
@@ -284,7 +284,7 @@ def test_too_many_entries_are_refused_before_they_are_listed(zipped, monkeypatch
     monkeypatch.setattr(images, "MAX_SET_PICTURES", 2)
     monkeypatch.setattr(images, "MB", 64)  # many blocks, so that some cut a signature in two
     assert "has 21 entries and at most 20 are accepted" in refusal(path)
-    assert "has 0 files" in refusal(path, limited=False)
+    assert "of 0 in all" in refusal(path, limited=False)
 
 
 def test_picture_limits_stay_without_set_limits(make, monkeypatch):
@@ -443,7 +443,7 @@ def test_links_in_directories_are_not_followed(tmp_path):
 
 def test_the_current_directory_is_named_in_messages(tmp_path, monkeypatch):
     monkeypatch.chdir(make_folder(tmp_path / "set", {"1.png": dot(1)}))
-    assert refusal(Path()).startswith("'set' has 1 files and none")
+    assert refusal(Path()).startswith("'set' has no file in a class folder, of 1 in all")
 
 
 def test_a_file_name_that_is_no_text(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from tiny_clip import write_tiny_clip
 
 from fewshot.cli import main
 from fewshot.compare import COMPARED, compare
+from fewshot.evaluation import Evaluator
 from fewshot.examples import example_task
 
 ROOT = Path(__file__).parents[1]
@@ -138,6 +140,43 @@ def test_evaluate(data, tmp_path, capsys):
     assert f"{100 * report['results'][0]['accuracy']:.2f} ±" in printed
 
 
+def test_evaluate_over_several_protocols(data, tmp_path, capsys):
+    output, table = tmp_path / "out.json", tmp_path / "out.csv"
+    arguments = ["evaluate", "--data", str(data), "--methods", "prototype,pixels"]
+    arguments += ["--episodes", "10", "--json", str(output), "--csv", str(table)]
+    assert main([*arguments, "--ways", "3,5", "--shots", "1,2"]) == 0
+    runs = json.loads(output.read_text())["runs"]
+    protocols = [(run["protocol"]["ways"], run["protocol"]["shots"]) for run in runs]
+    assert protocols == [(3, 1), (3, 2), (5, 1), (5, 2)]
+    assert all(result["episodes"] == 10 for run in runs for result in run["results"])
+    assert len(table.read_text().splitlines()) == 1 + 4 * 2
+    assert "5-way 2-shot" in capsys.readouterr().out
+    # The same numbers as the protocol alone has, and from one to three shots of each class.
+    assert main([*arguments, "--ways", "5", "--shots", "2"]) == 0
+    alone = json.loads(output.read_text())["results"]
+    assert [r["accuracy"] for r in alone] == [r["accuracy"] for r in runs[3]["results"]]
+    assert main([*arguments, "--ways", "5", "--shots", "1-3"]) == 0
+    assert json.loads(output.read_text())["protocol"]["shots"] == [1, 3]
+
+
+def test_evaluate_stopped_by_ctrl_c_reports_what_it_has(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fewshot.episodes.EPISODES_AT_ONCE", 4)
+    output = tmp_path / "out.json"
+    steps = Evaluator.steps
+
+    def interrupted(self, *arguments):
+        for done, result in enumerate(steps(self, *arguments)):
+            if done == 1:
+                signal.raise_signal(signal.SIGINT)
+            yield result
+
+    monkeypatch.setattr(Evaluator, "steps", interrupted)
+    arguments = ["evaluate", "--data", str(data), "--methods", "pixels", "--ways", "5"]
+    assert main([*arguments, "--episodes", "40", "--json", str(output)]) == 0
+    assert json.loads(output.read_text())["results"][0]["episodes"] == 8
+    assert "Stopped" in capsys.readouterr().err
+
+
 def test_evaluate_within_alphabet_and_on_a_tree(data, capsys):
     arguments = ["evaluate", "--ways", "5", "--episodes", "5", "--methods", "prototype"]
     assert main([*arguments, "--data", str(data), "--within-alphabet"]) == 0
@@ -178,6 +217,12 @@ def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
         (["evaluate", "--ways", "1"], "1"),
         (["evaluate", "--ways", "many"], "many"),
         (["evaluate", "--methods", "voodoo"], "voodoo"),
+        (["evaluate", "--methods", ","], "names nothing"),
+        (["evaluate", "--shots", "1-x"], "x"),
+        (["train", "prototype", "--output", "x.safetensors", "--init", "none.pt"], "none.pt"),
+        (["classify", "--support", __file__, "--query", "x.png"], "neither a folder nor a zip"),
+        (["classify", "--support", str(ROOT / "tests"), "--query", str(ROOT)], "is a folder"),
+        (["classify", "--support", str(ROOT / "tests"), "--query", "x.png"], "no picture at x.png"),
         (["evaluate", "--dataset", "nowhere"], "nowhere"),
         (["evaluate", "--dataset", "lake"], "--data"),
         (["train", "prototype", "--data", "nowhere", "--output", "x.safetensors"], "nowhere"),

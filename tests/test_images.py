@@ -402,7 +402,7 @@ def test_not_pictures_at_all():
 def test_names_in_messages_stay_on_one_short_line():
     message = refusal(b"x", "evil\n\u202egnp\x00.exe" + "n" * 500 + "end.png")
     assert message.startswith("'evil gnp.exennn") and "…nnn" in message
-    assert "nend.png' (1 bytes)" in message and len(message) < 200
+    assert "nend.png' (1 byte)" in message and len(message) < 200
     assert refusal(b"x", "\u202e").startswith("'unnamed'")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import zipfile
 from pathlib import Path
 
 from fewshot.cli.arguments import add_preset, at_least, names, write_json
@@ -37,10 +38,9 @@ def run(arguments: argparse.Namespace) -> None:
     from fewshot.methods import Settings
     from fewshot.presets import get_preset
     from fewshot.prompts import templates
-    from fewshot.report import as_json
+    from fewshot.report import as_json, conditions
 
-    if not arguments.support.exists():
-        raise InputError(f"There is no support set at {arguments.support}.")
+    _check(arguments.support, arguments.query)
     folders = read_class_folders(arguments.support)
     queries = [decode(path, path.name) for path in arguments.query]
     settings = Settings(templates=templates(get_preset(arguments.preset).templates))
@@ -54,6 +54,20 @@ def run(arguments: argparse.Namespace) -> None:
         settings,
         model=arguments.model,
     )
-    write_json(as_json(comparison, folders.skipped), arguments.json)
+    run_with = conditions(arguments.preset, settings, arguments.model)
+    write_json(as_json(comparison, folders.skipped, run_with), arguments.json)
     for sentence in folders.skipped:  # last, so that a refusal stays one line
         print(sentence, file=sys.stderr)
+
+
+def _check(support: Path, queries: list[Path]) -> None:
+    """Refuse what is plainly not what was asked for, in words of a command line."""
+    if not support.exists():
+        raise InputError(f"There is no support set at {support}.")
+    if support.is_file() and not zipfile.is_zipfile(support):
+        raise InputError(f"{support} is neither a folder nor a zip of class folders.")
+    for query in queries:
+        if query.is_dir():
+            raise InputError(f"{query} is a folder: --query takes picture files.")
+        if not query.exists():
+            raise InputError(f"There is no picture at {query}.")

@@ -127,7 +127,7 @@ def train_checkpoint(
     device = best_device()
     config, weights, warm_start = ConvNetConfig(), None, None
     if initial is not None:
-        card, weights = load_card(initial), load_weights(initial)
+        weights, card = load_weights(initial), load_card(initial)
         weights = without_prefix("encoder", weights)
         try:
             config = ConvNetConfig.from_dict(card["architecture"])
