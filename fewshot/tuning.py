@@ -17,8 +17,9 @@ from fewshot.encoders.base import Encoder
 from fewshot.episodes import Episodes, Protocol, draw_episodes
 from fewshot.evaluation import tuned_answers
 from fewshot.methods import METHODS, Method, Settings
-from fewshot.methods.adaptation import LAST_BLOCK, Plan, trying
+from fewshot.methods.adaptation import LAST_BLOCK, VIEWS, Plan, trying
 from fewshot.methods.finetune import TRANSDUCTIVE
+from fewshot.metrics import normalise
 from fewshot.tally import Tally
 
 WAYS, QUERIES = 5, 15
@@ -54,12 +55,17 @@ def _grid(steps: Iterable[int], rates: Iterable[float], factors=(1.0,)) -> tuple
 
 FINETUNE = Search("finetune", _protocols(1, 5), _grid([STEPS], RATES))
 WITH_QUERIES = Search(
-    "finetune", _protocols(1, 5), _grid([STEPS], RATES, (1.0, 3.0, 10.0, 30.0)), transductive=True
+    "finetune",
+    _protocols(1, 5),
+    _grid([STEPS], (*RATES, 0.1, 0.3), (1.0, 3.0, 10.0, 30.0)),
+    transductive=True,
 )
 SIAMESE = Search("siamese", _protocols(1, 5), _grid([10, 40], (0.1, 0.3, 1.0, 3.0)))
 TRIPLET = Search("triplet", _protocols(1, 5), _grid([5, 20], RATES))
 # On nouns that were trained on, of which there are more: where names help, as in use.
-ADAPTER = Search("clip-adapter", _protocols(1, 4, 16, ways=20, queries=5), _grid([5, 20], RATES))
+ADAPTER = Search(
+    "clip-adapter", _protocols(1, 4, 16, ways=20, queries=5), _grid([5, 20], (0.0003, *RATES))
+)
 LAST_BLOCK_PLANS = _grid([10], (0.003, 0.01, 0.03))
 
 
@@ -144,6 +150,21 @@ def _accuracy(method: Method, episodes: Episodes, embedded: EmbeddedPool) -> flo
         queries = embedded.queries(batch, method.encoder)
         tally.add(batch, method.predict_batch(support, queries), 0.0)
     return tally.accuracy()[0]
+
+
+def view_likeness(encoder: Encoder, pool: Pool) -> float:
+    """How like a view is to another picture of the class: see :class:`Plan`.
+
+    Of mean cosines, those between pictures of a class above those between classes, as a share of
+    those between a picture and its views.
+    """
+    x = normalise(encoder.embed(pool.pictures))
+    views = normalise(encoder.embed_views(pool.pictures, VIEWS))
+    cosines = x @ x.T
+    of_class = pool.labels[:, None] == pool.labels
+    between = cosines[~of_class].mean()
+    within = cosines[of_class & ~np.eye(len(x), dtype=bool)].mean()
+    return float((within - between) / ((x[:, None] * views).sum(2).mean() - between))
 
 
 def written(path: Path, family: str, plans: dict[str, dict[str, Found]]) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
+import pytest
 import torch
 from omniglot_tree import write_omniglot_tree
 from torch.utils.data import DataLoader
 
+from fewshot.bench import evaluation
 from fewshot.bench.timing import alternating_medians, seconds
 from fewshot.bench.training import PictureByPicture
 from fewshot.encoders.augment import Augmentation
+from fewshot.types import InputError
 
 
 def test_alternating_medians_tell_slow_from_fast():
@@ -43,3 +47,25 @@ def test_the_baseline_gives_augmented_ink_as_the_training_module_does(tmp_path):
     batch = next(iter(DataLoader(moving, 16)))
     assert batch.shape == (16, 1, 40, 40)
     assert len({image.sum().item() for image in batch}) > len(files)  # views differ
+
+
+def test_beside_easyfsl_both_are_as_accurate(monkeypatch):
+    pytest.importorskip("easyfsl")
+    monkeypatch.setattr(evaluation, "EPISODES", {"prototype": (400, 200), "finetune": (300, 60)})
+    monkeypatch.setattr(evaluation, "LONG_RUN", 300)
+    figures = evaluation.measure()
+    for name in ("prototype", "finetune"):
+        (ours, half), (theirs, other) = (
+            [float(part) for part in figures[f"{name},{who} accuracy"].rstrip(" %").split(" ± ")]
+            for who in ("", " easyfsl,")
+        )
+        assert 30 < ours < 99  # neither by chance nor too easy to tell them apart
+        assert abs(ours - theirs) < half + other
+        assert figures[f"{name}, ratio"] > 1
+
+
+def test_without_easyfsl_its_bench_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "easyfsl", None)
+    monkeypatch.setitem(sys.modules, "easyfsl.methods", None)
+    with pytest.raises(InputError, match="pip install easyfsl"):
+        evaluation.measure()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -90,6 +91,24 @@ def test_views_are_seeded_by_content(encoder):
     other = encoder.embed_views([c, Picture("renamed.png", a.pixels)], 3)
     np.testing.assert_allclose(other[1], views[0], atol=1e-5)
     assert np.abs(views[0][0] - views[0][1]).max() > 1e-4
+
+
+def test_a_model_that_looks_at_parts_averages_the_whole_and_five_of_them(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "looks")
+    (copy / "card.json").write_text('{"crop": 0.5}')
+    looking, plain = load_clip(find_clip(str(copy))), load_clip(find_clip(str(folder)))
+    rng = np.random.default_rng(2)
+    pictures = [Picture(f"{i}.png", rng.integers(0, 256, (80, 100, 3), np.uint8)) for i in range(3)]
+    for picture, found in zip(pictures, looking.embed(pictures), strict=True):
+        parts = [picture.pixels]
+        for top, left in ((20, 25), (0, 0), (0, 50), (40, 0), (40, 50)):
+            parts.append(picture.pixels[top : top + 40, left : left + 50])
+        x = plain.embed([Picture("", np.ascontiguousarray(part)) for part in parts]).mean(0)
+        np.testing.assert_allclose(found, x / np.linalg.norm(x), atol=1e-5)
+    assert looking.digest != plain.digest  # what is cached of one is not taken for the other's
+    (copy / "card.json").write_text('{"crop": "half"}')
+    assert find_clip(str(copy)).crop == 0 == find_clip(str(folder)).crop
+    assert find_clip("embedded").crop == 0.8
 
 
 def test_loaded_once_per_process(folder):

@@ -24,6 +24,7 @@ from fewshot.tuning import (
     Search,
     plan_name,
     search,
+    view_likeness,
     written,
 )
 from fewshot.types import Picture, Support
@@ -120,3 +121,15 @@ def test_every_candidate_really_learns() -> None:
     assert [plan_name(s) for s in searches] == [
         "finetune", "finetune-transductive", "siamese", "triplet", "clip-adapter",
     ]  # fmt: skip
+
+
+def test_the_likeness_of_views_by_hand(pool: Pool) -> None:
+    x, views = ENCODER.embed(pool.pictures), ENCODER.embed_views(pool.pictures, 4)
+    within, between = [], []
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if i != j:
+                (within if pool.labels[i] == pool.labels[j] else between).append(x[i] @ x[j])
+    of_views = [x[i] @ view for i in range(len(x)) for view in views[i]]
+    expected = (np.mean(within) - np.mean(between)) / (np.mean(of_views) - np.mean(between))
+    assert view_likeness(ENCODER, pool) == pytest.approx(expected, rel=1e-4)

@@ -10,12 +10,13 @@ from fewshot.cli.arguments import write_json
 HELP = "Measure speeds side by side, as ratios."
 EXAMPLES = """\
   python -m fewshot bench training --data omniglot
-  python -m fewshot bench classify"""
+  python -m fewshot bench classify
+  python -m fewshot bench evaluation   # with easyfsl installed"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("what", choices=("training", "classify"))
+    parser.add_argument("what", choices=("training", "classify", "evaluation"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="Omniglot, for training")
     parser.add_argument("--json", type=Path, metavar="FILE")
 
@@ -26,6 +27,10 @@ def run(arguments: argparse.Namespace) -> None:
         from fewshot.bench.training import measure
 
         figures = measure(arguments.data)
+    elif arguments.what == "evaluation":
+        from fewshot.bench.evaluation import measure
+
+        figures = measure()
     else:
         from fewshot.bench.classify import measure
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from fewshot.cli.arguments import at_least
+from fewshot.cli.arguments import at_least, names
 from fewshot.types import InputError
 
 HELP = "Choose learning rates and steps for learning from a support set, on validation classes."
@@ -18,6 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("family", choices=("drawings", "clip"), help="of encoders")
     parser.add_argument("--data", type=Path, metavar="DIR", required=True)
+    parser.add_argument(
+        "--only",
+        type=names,
+        metavar="NAME,NAME",
+        help="some of finetune, finetune-transductive, siamese, triplet, clip-adapter; the plans "
+        "of the others stay as they are",
+    )
     parser.add_argument("--episodes", type=at_least(10), default=200, help="of each protocol")
     parser.add_argument(
         "--last-block",
@@ -34,11 +42,13 @@ def run(arguments: argparse.Namespace) -> None:
     from fewshot.methods.adaptation import FILE, LAST_BLOCK
 
     searches = _drawings if arguments.family == "drawings" else _clip
+    found = {tuning.plan_name(search[0]): search for search in searches(arguments.data)}
+    unknown = [name for name in arguments.only or () if name not in found]
+    if unknown:
+        raise InputError(f"There is no {unknown[0]} to tune: choose {', '.join(found)}.")
     plans = {
-        tuning.plan_name(what): tuning.search(
-            what, encoder, pool, settings, arguments.episodes, print
-        )
-        for what, encoder, pool, settings in searches(arguments.data)
+        name: tuning.search(*found[name], arguments.episodes, print)
+        for name in arguments.only or found
     }
     if arguments.last_block:
         if arguments.family != "clip":
@@ -77,4 +87,9 @@ def _clip(folder: Path):
     few_shot = split_photos(photos, "validation").pool()
     for what in (tuning.FINETUNE, tuning.WITH_QUERIES, tuning.SIAMESE, tuning.TRIPLET):
         yield what, encoder, few_shot, settings
-    yield tuning.ADAPTER, encoder, split_photos(photos, "unseen-validation").pool(), settings
+    # How like views are to other pictures is measured on classes nobody trained on: no more is to
+    # be believed of a person's own.
+    likeness = tuning.view_likeness(encoder, few_shot)
+    plans = tuple(replace(plan, view_likeness=likeness) for plan in tuning.ADAPTER.candidates)
+    adapter = replace(tuning.ADAPTER, candidates=plans)
+    yield adapter, encoder, split_photos(photos, "unseen-validation").pool(), settings

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from fewshot.device import autocast, best_device
 from fewshot.encoders.base import Encoder, view_seed
 from fewshot.encoders.clip_models import WEIGHTS_FILE, ClipFolder
 from fewshot.encoders.weights import sha256
+from fewshot.metrics import normalise
 from fewshot.types import InputError, Picture
 
 BATCH = 32
@@ -42,6 +44,7 @@ class ClipEncoder(Encoder):
         checkpoint: str,
         licence: str,
         caution: str = "",
+        crop: float = 0.0,
     ) -> None:
         """Wrap a model that is loaded already; :func:`load_clip` loads one.
 
@@ -51,6 +54,9 @@ class ClipEncoder(Encoder):
             checkpoint: SHA-256 of its weights.
             licence: of the weights.
             caution: where not to trust it, one sentence for people.
+            crop: a picture's embedding is the mean over the whole and five crops, at the corners
+                and the centre, of this share of each side (after Krizhevsky et al., NeurIPS 2012,
+                without their mirroring, which letters do not bear); 0 takes the whole alone.
         """
         self._device = best_device()
         self._network = network.eval().to(self._device)
@@ -58,7 +64,8 @@ class ClipEncoder(Encoder):
         self._texts = ContentCache(KEPT_TEXT_BYTES)
         self.model = model
         self.checkpoint = checkpoint
-        self.digest = f"clip-{checkpoint}"
+        self.digest = f"clip-{checkpoint}-crop{crop}" if crop else f"clip-{checkpoint}"
+        self._crop = crop
         self.source = f"open_clip, {model}"
         self.licence = licence
         self.caution = caution
@@ -88,7 +95,11 @@ class ClipEncoder(Encoder):
 
     def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
         """See :class:`Encoder`; the model's own preprocessing."""
-        return self._embed(self.pixels(pictures))
+        if not self._crop:
+            return self._embed(self.pixels(pictures))
+        looks = (look for picture in pictures for look in _looks(picture, self._crop))
+        x = self._embed(self._preprocess(look) for look in looks)
+        return normalise(x.reshape(len(pictures), -1, self.dim).mean(1))
 
     def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
         """See :class:`Encoder`: random crops, mirrored half the time."""
@@ -111,8 +122,8 @@ class ClipEncoder(Encoder):
         return np.stack(rows)
 
     @torch.inference_mode()
-    def _embed(self, images: Iterator[torch.Tensor]) -> np.ndarray:
-        parts = []
+    def _embed(self, images: Iterable[torch.Tensor]) -> np.ndarray:
+        parts, images = [], iter(images)
         while batch := list(itertools.islice(images, BATCH)):
             batch = torch.stack(batch)
             with autocast(self._device):
@@ -129,6 +140,15 @@ class ClipEncoder(Encoder):
                 x = self._network.encode_text(tokens, normalize=True)
             parts.extend(x.float().cpu().numpy())
         return parts
+
+
+def _looks(picture: Picture, share: float) -> list[Image.Image]:
+    """The whole picture, then its centre and its corners, each of a share of the sides."""
+    image = Image.fromarray(picture.pixels)
+    width, height = (max(1, round(share * side)) for side in image.size)
+    right, below = image.width - width, image.height - height
+    places = [(right // 2, below // 2), *product((0, right), (0, below))]
+    return [image, *(image.crop((x, y, x + width, y + height)) for x, y in places)]
 
 
 def _crops(picture: Picture, n_views: int) -> list[Image.Image]:
@@ -174,4 +194,5 @@ def load_clip(folder: ClipFolder) -> ClipEncoder:
         checkpoint=sha256(folder.path / WEIGHTS_FILE),
         licence=folder.licence,
         caution=folder.caution,
+        crop=folder.crop,
     )

@@ -73,12 +73,14 @@ class ClipFolder:
         path: the folder.
         licence: of the weights.
         caution: where not to trust it, one sentence for people, or empty.
+        crop: see :class:`ClipEncoder`; what the model's card says, else 0.
     """
 
     name: str
     path: Path
     licence: str
     caution: str = ""
+    crop: float = 0.0
 
 
 def clip_name(model: str | None) -> str | None:
@@ -109,10 +111,12 @@ def _found(name: str) -> ClipFolder:
     if name == EMBEDDED:
         card = json.loads((EMBEDDED_FOLDER / CARD_FILE).read_text("utf-8"))
         caution = (
-            f"CLIP is the small embedded model here: it knows {card['knows']}. For other names and "
-            "larger pictures choose a real CLIP model under Settings."
+            f"CLIP is the small embedded model here: it knows {card['knows']}, and what it says of "
+            "other names, or of more than a small picture shows, means little."
         )
-        return ClipFolder(EMBEDDED, EMBEDDED_FOLDER, card["licence"], caution)
+        return ClipFolder(
+            EMBEDDED, EMBEDDED_FOLDER, card["licence"], caution, _crop_of(EMBEDDED_FOLDER)
+        )
     repository = _repository(name)
     if repository is None:
         return _local(name)
@@ -183,7 +187,15 @@ def _local(name: str) -> ClipFolder:
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         if not (path / file).is_file():
             raise InputError(f"The folder {path} is no open_clip model: it has no {file}.")
-    return ClipFolder(name, path, "as its owner says")
+    return ClipFolder(name, path, "as its owner says", crop=_crop_of(path))
+
+
+def _crop_of(folder: Path) -> float:
+    """What the card of a model made by ``train clip`` says; 0 for all others."""
+    try:
+        return float(json.loads((folder / CARD_FILE).read_text("utf-8"))["crop"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def _check_reachable(repository: str) -> None:

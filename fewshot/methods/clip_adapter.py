@@ -19,7 +19,7 @@ from fewshot.types import Prediction, Support
 
 MOMENTUM = 0.9
 # What the cache's word and the nearness it asks for are chosen from, by leaving pictures out.
-ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # in units of the learned logit scale
+ALPHAS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # in units of the learned logit scale
 BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 # Above this many pictures the cache is used as it is: training it would take seconds.
 MOST_TRAINED = 512
@@ -33,7 +33,10 @@ class ClipAdapter(ClipZeroShot):
     ``τ·(q·t + α·A)``: what the names say, plus what the pictures nearby are. (The paper sums over
     keys; a mean lets classes of different sizes compare.) α and β are those under which each
     support picture is best told by the others; where a class has one picture, its augmented views
-    are told by the picture. The keys are then trained a little (the paper's "-F").
+    are told by the picture, their likeness to it brought down to what another picture of the class
+    would have. What the cache gains has to be more than chance, else the names stay alone (the
+    one-standard-error rule: Breiman et al.: Classification and regression trees, 1984). The keys
+    are then trained a little (the paper's "-F").
 
     Zhang et al.: Tip-Adapter: training-free adaption of CLIP for few-shot classification, ECCV
     2022, https://arxiv.org/abs/2207.09519. Where names and pictures contradict each other it can
@@ -75,18 +78,27 @@ class ClipAdapter(ClipZeroShot):
         return Method.predict_batch(self, support, queries)
 
     def _chosen(self, support: Support) -> tuple[float, float]:
-        """α and β of the least negative log-likelihood of pictures left out of the cache."""
-        asked, cosines, labels = _left_out(support)
+        """α and β under which pictures left out of the cache are likelier than by name alone.
+
+        The least mean of what the negative log-likelihood changes by, plus its standard error.
+        """
+        plan = plan_for(self.encoder.family, self.name, support)
+        asked, cosines, labels = _left_out(support, plan.view_likeness)
         text = cosine_similarities(asked, self.prototypes_)
-        rows = np.arange(len(labels))
-        best, chosen = np.inf, (0.0, BETAS[0])
+        by_name = self._losses(text, labels)
+        best, chosen = 0.0, (0.0, BETAS[0])
         for alpha, beta in product(ALPHAS, BETAS):
             affinity = np.nan_to_num(_class_affinities(cosines, beta, support))
-            p = softmax(self.temperature * (text + alpha * affinity))[rows, labels]
-            loss = -np.log(np.maximum(p, 1e-12)).mean()
-            if loss < best - 1e-9:  # on a tie the less of the cache, the softer
-                best, chosen = loss, (alpha, beta)
+            change = self._losses(text + alpha * affinity, labels) - by_name
+            bound = change.mean() + change.std() / np.sqrt(len(change))
+            if bound < best - 1e-9:  # on a tie the less of the cache, the softer
+                best, chosen = bound, (alpha, beta)
         return chosen
+
+    def _losses(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Negative log-likelihood of each label: ``(m, n_way)`` and ``(m,)`` to ``(m,)``."""
+        p = softmax(self.temperature * scores)[np.arange(len(labels)), labels]
+        return -np.log(np.maximum(p, 1e-12))
 
     def _trained_keys(self, support: Support) -> np.ndarray:
         """The keys after their plan's steps; as they are without a plan or with many pictures."""
@@ -112,8 +124,12 @@ class ClipAdapter(ClipZeroShot):
         return F.normalize(learned.detach(), dim=1).numpy()
 
 
-def _left_out(support: Support) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _left_out(support: Support, view_likeness: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What to ask of a cache that does not hold it.
+
+    Args:
+        support: the cache.
+        view_likeness: see :class:`Plan`.
 
     Returns:
         Questions ``(m, d)``, their cosines to all pictures ``(m, n)`` with NaN where a picture may
@@ -129,6 +145,9 @@ def _left_out(support: Support) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     n_views = support.views.shape[1]
     views = support.views[alone].reshape(-1, x.shape[1])
     of_views = cosine_similarities(views, x)
+    own = np.arange(len(views)), np.flatnonzero(alone).repeat(n_views)
+    of_others = (of_views.sum() - of_views[own].sum()) / max(1, of_views.size - len(views))
+    of_views[own] = of_others + view_likeness * (of_views[own] - of_others)
     return (
         np.concatenate([x[~alone], views]),
         np.concatenate([cosines[~alone], of_views]),

@@ -59,6 +59,7 @@ def training_data(
         torch.from_numpy(chances).float().to(device),
         tokenizer(texts).to(device),
         first.to(device),
+        tuple(names[0] for names in photos.names),
     )
 
 

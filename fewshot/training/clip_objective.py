@@ -34,6 +34,7 @@ class ClipData:
         chances: ``(g,)`` float32, how likely each glyph is drawn.
         tokens: ``(texts, context)`` int64, every prompt of every class.
         first: ``(classes + 1,)`` int64: class c's prompts are ``tokens[first[c]:first[c + 1]]``.
+        nouns: the first name of each class of photos.
     """
 
     photos: Tensor
@@ -42,6 +43,7 @@ class ClipData:
     chances: Tensor
     tokens: Tensor
     first: Tensor
+    nouns: tuple[str, ...]
 
     @property
     def device(self) -> torch.device:
