@@ -23,7 +23,7 @@ def best_device() -> torch.device:
 def has_fast_bf16(kind: str) -> bool:
     """Whether bf16 arithmetic is done by the hardware of a device kind ("cuda", "cpu", ...).
 
-    An x86 CPU without AVX512-BF16 or AMX still accepts bf16 but emulates it, some ten times
+    An x86 CPU without AVX512-BF16 or AMX still accepts bf16 but emulates it, many times
     slower than fp32, so being accepted is not the question to ask.
     """
     if kind == "cuda":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from torch import Tensor
 from fewshot.data.cache import cache_folder, write_atomically
 from fewshot.data.pool import Pool
 from fewshot.device import best_device
+from fewshot.embedding_cache import EmbeddingCache
 from fewshot.encoders.base import Encoder
 from fewshot.episodes import EpisodeBatch, Episodes
 from fewshot.methods.batch import SupportBatch
+from fewshot.types import Picture
 
 EMBEDDED_AT_ONCE = 512
 
@@ -33,7 +35,8 @@ class EmbeddedPool:
         episodes: Sequence[Episodes],
         *,
         on_disk: bool = False,
-        on_progress: Callable[[float, str], None] = lambda share, what: None,
+        cache: EmbeddingCache | None = None,
+        at_once: int = EMBEDDED_AT_ONCE,
     ) -> None:
         """Look through the episodes for the pictures they use.
 
@@ -41,10 +44,11 @@ class EmbeddedPool:
             pool: the pictures.
             episodes: sets of indices into it.
             on_disk: keep embeddings in the user's cache, by weights and pictures.
-            on_progress: told the share of an embedding that is done, and what it is.
+            cache: asked first for an embedding, and given what is made.
+            at_once: pictures that are embedded without a pause.
         """
         self.pool = pool
-        self._on_disk, self._on_progress = on_disk, on_progress
+        self._on_disk, self._cache, self._at_once = on_disk, cache, at_once
         shown, used = (np.zeros(len(pool.pictures), bool) for _ in range(2))
         for batch in (batch for drawn in episodes for batch in drawn.batches()):
             shown[batch.support] = True
@@ -54,9 +58,19 @@ class EmbeddedPool:
 
     def embed(self, encoder: Encoder, n_views: int) -> None:
         """Make the embeddings that :meth:`support` and :meth:`queries` give out."""
-        self._embedded(encoder, 0)
-        if n_views:
-            self._embedded(encoder, n_views)
+        for _ in self.embedding(encoder, n_views):
+            pass
+
+    def embedding(self, encoder: Encoder, n_views: int) -> Iterator[float]:
+        """Do so with a pause before each portion, telling the share of a table that is done."""
+        for views in dict.fromkeys((0, n_views)):
+            key = (encoder.digest, views)
+            if key not in self._rows:
+                wanted = self._shown if views else self._used
+                made = yield from self._made(encoder, views, wanted)
+                rows = np.zeros((len(self.pool.pictures), *made.shape[1:]), np.float32)
+                rows[wanted] = made
+                self._rows[key] = torch.from_numpy(rows).to(best_device())
 
     def support(self, batch: EpisodeBatch, encoder: Encoder, n_views: int) -> SupportBatch:
         """The episodes' support sets."""
@@ -71,44 +85,45 @@ class EmbeddedPool:
 
     def _embedded(self, encoder: Encoder, n_views: int) -> Tensor:
         """``(n, d)`` or ``(n, v, d)`` for the whole pool; rows that nobody uses are zeros."""
-        key = (encoder.digest, n_views)
-        if key not in self._rows:
-            wanted = self._shown if n_views else self._used
-            made = self._made(encoder, n_views, wanted)
-            rows = np.zeros((len(self.pool.pictures), *made.shape[1:]), np.float32)
-            rows[wanted] = made
-            self._rows[key] = torch.from_numpy(rows).to(best_device())
-        return self._rows[key]
+        self.embed(encoder, n_views)
+        return self._rows[encoder.digest, n_views]
 
-    def _made(self, encoder: Encoder, n_views: int, wanted: np.ndarray) -> np.ndarray:
+    def _made(
+        self, encoder: Encoder, n_views: int, wanted: np.ndarray
+    ) -> Generator[float, None, np.ndarray]:
         """From the user's cache, or made now: ``(len(wanted), …)``."""
         if not self._on_disk:
-            return self._make(encoder, n_views, wanted)
+            return (yield from self._make(encoder, n_views, wanted))
         content = hashlib.blake2b(f"{encoder.digest} {n_views}".encode(), digest_size=16)
         for i in wanted:
             content.update(self.pool.pictures[i].digest.encode())
         kept = cache_folder() / f"embeddings-{content.hexdigest()}.npy"
         if kept.exists():
             return np.load(kept, allow_pickle=False)
-        made = self._make(encoder, n_views, wanted)
+        made = yield from self._make(encoder, n_views, wanted)
         buffer = io.BytesIO()
         np.save(buffer, made)
         write_atomically(kept, buffer.getbuffer())
         return made
 
-    def _make(self, encoder: Encoder, n_views: int, wanted: np.ndarray) -> np.ndarray:
+    def _make(
+        self, encoder: Encoder, n_views: int, wanted: np.ndarray
+    ) -> Generator[float, None, np.ndarray]:
         shape = (n_views, encoder.dim) if n_views else (encoder.dim,)
         rows = np.empty((len(wanted), *shape), np.float32)
-        for start in range(0, len(wanted), EMBEDDED_AT_ONCE):
-            self._on_progress(start / len(wanted), f"embedding for {encoder.name}")
-            pictures = [self.pool.pictures[i] for i in wanted[start : start + EMBEDDED_AT_ONCE]]
-            rows[start : start + len(pictures)] = (
-                encoder.embed_views(pictures, n_views) if n_views else encoder.embed(pictures)
-            )
+        for start in range(0, len(wanted), self._at_once):
+            yield start / len(wanted)
+            pictures = [self.pool.pictures[i] for i in wanted[start : start + self._at_once]]
+            rows[start : start + len(pictures)] = self._portion(encoder, n_views, pictures)
         return rows
+
+    def _portion(self, encoder: Encoder, n_views: int, pictures: list[Picture]) -> np.ndarray:
+        if self._cache is not None:
+            return self._cache.embed(encoder, pictures, n_views).embeddings
+        return encoder.embed_views(pictures, n_views) if n_views else encoder.embed(pictures)
 
 
 def _rows(table: Tensor, chosen: np.ndarray) -> Tensor:
-    """``table[chosen]``, by the operation that copies whole rows: twice as fast."""
+    """``table[chosen]``, by the operation that copies whole rows, which is faster."""
     indices = torch.from_numpy(chosen).flatten().to(table.device)
     return table.index_select(0, indices).unflatten(0, chosen.shape)

@@ -72,12 +72,15 @@ class Evaluation:
         correct: method name -> ``(episodes,)`` accuracy of each episode, for paired differences.
         confusion: method name -> ``(n_classes, n_classes)`` queries by true and answered class;
             empty where the classes are too many.
+        examples: method name -> ``(m, 3)`` true class, answered class and pool index of queries
+            that the evaluator was asked to remember.
     """
 
     scores: list[MethodScore]
     checkpoints: dict[str, str]
     correct: dict[str, np.ndarray] = field(default_factory=dict)
     confusion: dict[str, np.ndarray] = field(default_factory=dict)
+    examples: dict[str, np.ndarray] = field(default_factory=dict)
 
     def as_json(self, protocol: dict) -> dict:
         """``{"protocol": {…, "checkpoints"}, "results": […]}``."""
@@ -114,6 +117,7 @@ class Evaluator:
         model: str | None = None,
         against: str | None = None,
         on_disk: bool = False,
+        remembered: int = 0,
     ) -> None:
         """Load what the methods need.
 
@@ -125,6 +129,7 @@ class Evaluator:
             model: which CLIP model.
             against: the method among them that the others are compared with, episode by episode.
             on_disk: keep embeddings in the user's cache.
+            remembered: queries to remember of each pair of true and answered class.
 
         Raises:
             InputError: a method is unknown or cannot be had, or ``against`` is not among them.
@@ -134,6 +139,7 @@ class Evaluator:
         chosen = get_preset(preset)
         settings = settings or replace(Settings(), templates=templates(chosen.templates))
         self.pool, self._against, self._on_disk = pool, against, on_disk
+        self._remembered = remembered
         self._methods = {name: _build(name, chosen.encoders, settings, model) for name in methods}
 
     def run(self, episodes: Episodes, on_progress: Progress = quietly) -> Evaluation:
@@ -148,11 +154,21 @@ class Evaluator:
             episodes: a set of them for each protocol to come.
             on_progress: told the share of an embedding that is done, 0 to 1, and what it is.
         """
-        embedded = EmbeddedPool(self.pool, episodes, on_disk=self._on_disk, on_progress=on_progress)
+        embedded = EmbeddedPool(self.pool, episodes, on_disk=self._on_disk)
+        for share, what in self.embedding(embedded):
+            on_progress(share, what)
+        return embedded
+
+    def embedding(self, embedded: EmbeddedPool) -> Iterator[tuple[float, str]]:
+        """Embed what every method needs, with a pause before each portion.
+
+        Yields:
+            The share of an embedding that is done, 0 to 1, and what it is.
+        """
         for method in self._methods.values():
             if not _tunes_encoder(method):
-                embedded.embed(method.encoder, method.n_views)
-        return embedded
+                for share in embedded.embedding(method.encoder, method.n_views):
+                    yield share, f"embedding for {method.encoder.name}"
 
     def steps(
         self, episodes: Episodes, embedded: EmbeddedPool, on_progress: Progress = quietly
@@ -170,7 +186,8 @@ class Evaluator:
         Raises:
             InputError: a method cannot do without supports.
         """
-        tallies = {name: Tally(len(self.pool.classes)) for name in self._methods}
+        n_classes = len(self.pool.classes)
+        tallies = {name: Tally(n_classes, self._remembered) for name in self._methods}
         done = 0
         for batch in episodes.batches():
             on_progress(done / len(episodes), "evaluating")
@@ -189,7 +206,8 @@ class Evaluator:
             [_score(name, tallies, self._against) for name in tallies],
             {name: e.checkpoint for name, e in encoders.items() if e.checkpoint},
             {name: tally.accuracies for name, tally in tallies.items()},
-            {n: t.confusion for n, t in tallies.items() if t.confusion is not None},
+            {n: t.confusion.copy() for n, t in tallies.items() if t.confusion is not None},
+            {name: tally.examples for name, tally in tallies.items()},
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,25 @@ def answers_in_turn(classes: Sequence[str], count: int, seed: int) -> tuple[str,
     rounds = -(-count // len(classes))
     order = np.concatenate([rng.permutation(len(classes)) for _ in range(rounds)])
     return tuple(classes[i] for i in order[:count])
+
+
+def queries_in_turn(
+    classes: Sequence[str], count: int, seed: int, pixels_of: Callable[[str, int], np.ndarray]
+) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """Queries that ask for the classes in turn, and their answers.
+
+    Args:
+        classes: what may be asked for.
+        count: how many queries.
+        seed: of their order.
+        pixels_of: makes a new picture of a class, given its name and the query's number from 0.
+    """
+    answers = answers_in_turn(classes, count, seed)
+    queries = [
+        kept(f"query-{number + 1}.png", pixels_of(name, number))
+        for number, name in enumerate(answers)
+    ]
+    return tuple(queries), answers
 
 
 def kept(name: str, pixels: np.ndarray) -> Picture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewshot.examples_base import ExampleTask, answers_in_turn, kept
+from fewshot.examples_base import ExampleTask, kept, queries_in_turn
 from fewshot.handwriting import draw, parse_glyph
 from fewshot.types import SupportSet
 
@@ -51,11 +51,9 @@ class Symbols:
             kept(f"{name}/1.png", draw(glyph, _DRAWER))
             for name, glyph in zip(names, odd, strict=True)
         ]
-        answers = answers_in_turn(names, QUERIES, _DRAWER)
-        queries = [
-            kept(f"query-{i + 1}.png", draw(plain[names.index(name)], _DRAWER + 1 + i))
-            for i, name in enumerate(answers)
-        ]
+        queries, answers = queries_in_turn(
+            names, QUERIES, _DRAWER, lambda name, i: draw(plain[names.index(name)], _DRAWER + 1 + i)
+        )
         return ExampleTask(
             key=self.key,
             title=self.title,
@@ -63,6 +61,6 @@ class Symbols:
             "another of them: the pictures mislead, and CLIP, which knows the names, does better.",
             preset="drawings",
             support=SupportSet(names, tuple(shown), np.arange(len(names), dtype=np.int64)),
-            queries=tuple(queries),
+            queries=queries,
             answers=answers,
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewshot.examples_base import ExampleTask, answers_in_turn, kept
+from fewshot.examples_base import ExampleTask, kept, queries_in_turn
 from fewshot.textures import TEXTURES, photograph
-from fewshot.types import Picture, SupportSet
+from fewshot.types import SupportSet
 
 SHOTS, QUERIES = 4, 7
 _FIRST = 700  # seed of the first picture
@@ -22,16 +22,14 @@ class Textures:
         """Make the pictures: the same pixels every time."""
         names = tuple(TEXTURES)
         pictures = [
-            _picture(f"{name}/{shot + 1}.png", name, _FIRST + shot)
+            kept(f"{name}/{shot + 1}.png", photograph(name, _FIRST + shot))
             for name in names
             for shot in range(SHOTS)
         ]
         labels = np.repeat(np.arange(len(names), dtype=np.int64), SHOTS)
-        answers = answers_in_turn(names, QUERIES, _FIRST)
-        queries = [
-            _picture(f"query-{number + 1}.png", name, _FIRST + SHOTS + number)
-            for number, name in enumerate(answers)
-        ]
+        queries, answers = queries_in_turn(
+            names, QUERIES, _FIRST, lambda name, i: photograph(name, _FIRST + SHOTS + i)
+        )
         return ExampleTask(
             key=self.key,
             title=self.title,
@@ -39,10 +37,6 @@ class Textures:
             "photographed: what they share is a pattern, which a few pictures of each show well.",
             preset="photos",
             support=SupportSet(names, tuple(pictures), labels),
-            queries=tuple(queries),
+            queries=queries,
             answers=answers,
         )
-
-
-def _picture(name: str, texture: str, seed: int) -> Picture:
-    return kept(name, photograph(texture, seed))

@@ -100,3 +100,16 @@ def prototype_loss(
         return loss
     log_p = F.log_softmax(logits if unlabelled_logits is None else unlabelled_logits, dim=-1)
     return loss + entropy_weight * -(log_p.exp() * log_p).sum(-1).mean()
+
+
+def marginal_entropy(logits: Tensor) -> Tensor:
+    """Shannon entropy of each episode's mean prediction, meaned over episodes.
+
+    Boudiaf et al.: Information maximization for few-shot learning, NeurIPS 2020,
+    https://arxiv.org/abs/2008.11297.
+
+    Args:
+        logits: ``(e, q, n_way)``.
+    """
+    p = logits.softmax(-1).mean(-2)
+    return -(p * p.clamp(min=torch.finfo(p.dtype).tiny).log()).sum(-1).mean()

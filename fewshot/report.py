@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from fewshot.types import Comparison, MethodResult
+from fewshot.types import Comparison, InputError, MethodResult
+
+if TYPE_CHECKING:
+    from fewshot.methods import Settings
 
 
-def as_json(comparison: Comparison, left_out: Sequence[str] = ()) -> dict[str, Any]:
+def conditions(preset: str, settings: Settings, model: str | None) -> dict[str, Any]:
+    """``{"preset", "settings"}``: what a comparison was run with, for :func:`as_json`.
+
+    Args:
+        preset: a name in PRESETS.
+        settings: of the methods; a temperature of None is each encoder's own.
+        model: which CLIP model was chosen; the report names the one that was found for it.
+    """
+    from fewshot.encoders.clip_models import find_clip
+
+    try:
+        name = find_clip(model).name
+    except InputError:  # why is among what is unavailable
+        name = model
+    values = asdict(settings) | {"templates": list(settings.templates), "model": name}
+    return {"preset": preset, "settings": values}
+
+
+def as_json(
+    comparison: Comparison,
+    left_out: Sequence[str] = (),
+    run_with: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """``{"classes", "queries": [{"file", "predictions": {method: …}}], "unavailable", …}``.
 
     Each prediction has "label", "probabilities" by class, "milliseconds", and "neighbours", the
     nearest support pictures with their cosine similarity. Beside them "encoders", by method where
     its encoder's weights come from, "cautions", sentences on where not to trust one, and
-    "left_out", a sentence for each file of the support set that could not be used.
+    "left_out", a sentence for each file of the support set that could not be used, and
+    ``run_with``, which :func:`conditions` gives.
     """
     return {
         "classes": list(comparison.classes),
@@ -33,6 +60,7 @@ def as_json(comparison: Comparison, left_out: Sequence[str] = ()) -> dict[str, A
         "encoders": dict(comparison.sources),
         "cautions": list(comparison.cautions),
         "left_out": list(left_out),
+        **(run_with or {}),
     }
 
 

@@ -22,6 +22,8 @@ class Tally:
 
     Attributes:
         n_classes: of the pool.
+        remembered: different queries to remember of each pair of true and answered class, so
+            that one can look at them; at most ``remembered * n_classes ** 2`` in all.
         correct: each batch's accuracies by episode.
         seconds: spent on fit and predict.
         confusion: ``(n_classes, n_classes)`` queries by true and answered class, or None for
@@ -29,6 +31,7 @@ class Tally:
     """
 
     n_classes: int
+    remembered: int = 0
     correct: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
     confusion: np.ndarray | None = None
@@ -36,6 +39,8 @@ class Tally:
     _top5: int = 0
     _hits: np.ndarray | None = None
     _bins: np.ndarray = field(default_factory=lambda: np.zeros((2, CALIBRATION_BINS)))
+    # (m,) pair of classes << 32 | pool index, by pair, each once.
+    _examples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def add(self, batch: EpisodeBatch, probabilities: Tensor, seconds: float) -> None:
         """Count ``(e, q, n_way)`` answers to a batch's queries."""
@@ -62,6 +67,12 @@ class Tally:
     def queries(self) -> int:
         """Pictures classified."""
         return self._queries
+
+    @property
+    def examples(self) -> np.ndarray:
+        """``(m, 3)`` true class, answered class and pool index of the remembered queries."""
+        pairs, queries = self._examples >> 32, self._examples & (2**32 - 1)
+        return np.stack([pairs // self.n_classes, pairs % self.n_classes, queries], axis=1)
 
     @property
     def top5(self) -> float:
@@ -95,3 +106,15 @@ class Tally:
         true = batch.classes[:, batch.query_labels]  # (e, q)
         answered = np.take_along_axis(batch.classes, answers, 1)
         np.add.at(self.confusion, (true, answered), 1)
+        if self.remembered:
+            self._remember(np.stack([true, answered, batch.queries], axis=2).reshape(-1, 3))
+
+    def _remember(self, rows: np.ndarray) -> None:
+        """Keep the first few queries of each pair of classes, of ``(q, 3)`` new ones."""
+        pairs, queries = rows[:, 0] * self.n_classes + rows[:, 1], rows[:, 2]
+        known = np.concatenate([self._examples, (pairs << 32) + queries])
+        _, first = np.unique(known, return_index=True)
+        known = known[np.sort(first)]  # each once, the longest known first
+        known = known[np.argsort(known >> 32, kind="stable")]
+        place = np.arange(len(known)) - np.searchsorted(known >> 32, known >> 32)  # in its pair
+        self._examples = known[place < self.remembered]

@@ -53,7 +53,7 @@ def _grid(steps: Iterable[int], rates: Iterable[float], factors=(1.0,)) -> tuple
     return tuple(Plan(*values) for values in product(steps, rates, factors))
 
 
-FINETUNE = Search("finetune", _protocols(1, 5), _grid([STEPS], RATES))
+FINETUNE = Search("finetune", _protocols(1, 5), _grid([STEPS], (0.0001, 0.0003, *RATES)))
 WITH_QUERIES = Search(
     "finetune",
     _protocols(1, 5),
@@ -98,9 +98,12 @@ def search(
     settings = replace(settings, transductive=what.transductive)
     method = METHODS[what.method](encoder, settings)
     found = {}
-    for shots, protocol in what.protocols.items():
-        drawn = draw_episodes(pool.labels, protocol, episodes, seed=int(shots))
-        embedded = EmbeddedPool(pool, [drawn])
+    tasks = {
+        shots: draw_episodes(pool.labels, protocol, episodes, seed=int(shots))
+        for shots, protocol in what.protocols.items()
+    }
+    embedded = EmbeddedPool(pool, list(tasks.values()), on_disk=True)
+    for shots, drawn in tasks.items():
         # As it is before its first step: what learning has to beat.
         with trying(plan_name(what), Plan(0, RATES[0])):
             untaught = METHODS[what.method](encoder, replace(settings, steps=0))
@@ -172,11 +175,16 @@ def written(path: Path, family: str, plans: dict[str, dict[str, Found]]) -> None
     everything = json.loads(path.read_text("utf-8")) if path.exists() else {}
     everything.setdefault(family, {}).update(
         {
-            method: {shots: asdict(found.plan) for shots, found in by_shots.items()}
+            method: {shots: _as_json(found.plan) for shots, found in by_shots.items()}
             for method, by_shots in plans.items()
         }
     )
     path.write_text(json.dumps(everything, indent=2) + "\n", "utf-8")
+
+
+def _as_json(plan: Plan) -> dict[str, float]:
+    """What of a plan is not as it is by default."""
+    return {k: v for k, v in asdict(plan).items() if v != getattr(Plan, k, None)}
 
 
 def plan_name(what: Search) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def test_it_answers_what_the_engine_answers(
     assert answer["unavailable"] == expected["unavailable"] == {}
     assert answer["encoders"] == expected["encoders"]
     assert answer["cautions"] == expected["cautions"]
+    assert answer["preset"] == "drawings"
     assert len(answer["queries"]) == 2
     for given, wanted in zip(answer["queries"], expected["queries"], strict=True):
         assert given["file"] == wanted["file"]
@@ -82,6 +84,22 @@ def test_it_answers_what_the_engine_answers(
             assert [n["similarity"] for n in got["neighbours"]] == pytest.approx(
                 [n["similarity"] for n in prediction["neighbours"]], abs=1e-5
             )
+
+
+def test_the_command_line_reports_the_same(
+    ask: Callable, letters: str, drawings: Callable, capsys: pytest.CaptureFixture
+) -> None:
+    from fewshot.cli import main
+
+    (query,) = drawings(1, range(3, 4))
+    answer = ask(letters, [query], preset="photos")
+    main(["classify", "--support", letters, "--query", query, "--preset", "photos"])
+    report = json.loads(capsys.readouterr().out)
+    assert list(answer) == list(report)
+    for part in ("classes", "encoders", "cautions", "left_out", "preset", "settings"):
+        assert answer[part] == report[part]
+    assert answer["preset"] == "photos"
+    assert answer["settings"]["steps"] == 50 and answer["settings"]["model"] == "embedded"
 
 
 def test_the_preset_may_be_left_out(ask: Callable, letters: str, drawings: Callable) -> None:
@@ -117,6 +135,7 @@ def test_photos_are_answered_by_the_embedded_clip_which_says_so(
     answer = ask(letters, drawings(1, range(3, 4)), preset="photos")
     assert set(answer["encoders"].values()) == {"open_clip, embedded"}
     assert "small embedded model" in answer["cautions"][0]
+    assert "Settings" not in answer["cautions"][0]
 
 
 def test_wrong_types_are_told_in_a_sentence(

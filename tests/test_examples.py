@@ -12,6 +12,7 @@ from omniglot_tree import write_omniglot_tree
 from PIL import Image, ImageFilter
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
+from fewshot.examples_base import queries_in_turn
 from fewshot.handwriting import GLYPHS, LOOK_ALIKES, SURFACES, Hand, draw, ink, parse_glyph, write
 from fewshot.textures import TEXTURES, photograph
 from fewshot.types import InputError
@@ -173,6 +174,22 @@ def test_task_is_drawn_once_and_quickly(name: str) -> None:
     again = EXAMPLE_TASKS[name]()
     assert [p.digest for p in again.queries] == [p.digest for p in task.queries]
     assert [p.digest for p in again.support.pictures] == [p.digest for p in task.support.pictures]
+
+
+def test_queries_ask_for_every_class_in_turn() -> None:
+    made = []
+
+    def pixels_of(name: str, number: int) -> np.ndarray:
+        made.append((name, number))
+        return np.full((2, 2, 3), number, np.uint8)
+
+    queries, answers = queries_in_turn("abc", 7, seed=4, pixels_of=pixels_of)
+    assert made == [(name, number) for number, name in enumerate(answers)]
+    assert [set(answers[:3]), set(answers[3:6])] == [set("abc")] * 2
+    assert [query.name for query in queries] == [f"query-{n}.png" for n in range(1, 8)]
+    assert [query.pixels[0, 0, 0] for query in queries] == list(range(7))
+    assert queries_in_turn("abc", 7, 4, pixels_of)[1] == answers
+    assert not queries[0].pixels.flags.writeable
 
 
 def test_cached_pictures_cannot_be_changed() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from fewshot.losses import (
     batch_hard_triplet_loss,
     contrastive_loss,
+    marginal_entropy,
     pair_loss,
     prototype_loss,
     triplet_loss,
@@ -276,3 +277,22 @@ def test_prototype_loss_of_very_sure_answers_is_finite() -> None:
     assert loss.item() == 0
     ours = gradient(lambda x: prototype_loss(x, labels, 1.0, x), logits)
     assert torch.isfinite(ours).all()
+
+
+def test_marginal_entropy_by_hand():
+    logits = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    entropies = []
+    for episode in logits.tolist():
+        mean = [0.0] * 4
+        for row in episode:
+            total = sum(math.exp(v) for v in row)
+            mean = [m + math.exp(v) / total / 7 for m, v in zip(mean, row, strict=True)]
+        entropies.append(-sum(m * math.log(m) for m in mean))
+    assert marginal_entropy(logits).item() == pytest.approx(sum(entropies) / 3)
+
+
+def test_marginal_entropy_of_a_class_that_nobody_chose_is_finite():
+    logits = torch.tensor([[[0.0, -1e4], [0.0, -1e4]]], requires_grad=True)
+    value = marginal_entropy(logits)
+    value.backward()
+    assert value.item() == 0 and torch.isfinite(logits.grad).all()

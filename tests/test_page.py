@@ -15,8 +15,10 @@ from playwright.sync_api import Error as PlaywrightError
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.images import quoted
+from fewshot.ui.known_names import known_names
 
 WAIT = 30_000  # milliseconds; waiting ends as soon as there is something to see
+expect.set_options(timeout=WAIT)
 METHODS = ["siamese", "triplet", "finetune", "clip", "clip-adapter"]
 # Gradio's own: a File's upload in a browser without a progress stream.
 KNOWN_NOISE = ("Method not implemented", "Vega", "favicon")
@@ -139,6 +141,19 @@ def draw_on(page: Page, pad: str, strokes: list[list[tuple[float, float]]]) -> N
         page.mouse.up()
 
 
+def as_float(shown: str) -> float:
+    """A number of the page's, which has a true minus sign."""
+    return float(shown.replace("−", "-"))
+
+
+def cut_short(page: Page, texts: str) -> list[str]:
+    """The texts of those elements that show less than they hold."""
+    return page.locator(texts).evaluate_all(
+        """all => all.filter(e => e.scrollWidth > e.clientWidth + 1
+                                || e.scrollHeight > e.clientHeight + 1).map(e => e.innerText)"""
+    )
+
+
 def overflow(page: Page) -> int:
     """By how many pixels the page is wider than its window."""
     return page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -164,6 +179,18 @@ def test_how_it_works_tells_of_every_method_with_formula_and_paper(page: Page) -
     assert about.locator("a[href*='arxiv.org']").count() >= 6
     expect(about.locator("a[href$='2207.09519']")).to_have_count(1)
     expect(about.get_by_role("heading", name="The small embedded model")).to_be_visible()
+
+
+def test_how_it_works_lists_the_names_that_the_embedded_clip_knows(page: Page) -> None:
+    known = known_names()
+    page.get_by_role("tab", name="How it works").click()
+    expect(page.locator("#about table")).to_be_visible()
+    expect(page.locator("#about .known")).to_have_count(1 if known else 0)
+    if known:
+        expect(page.locator("#about .known p").first).to_be_hidden()
+        page.click("#about .known summary")
+        for names in known.values():
+            expect(page.locator("#about .known")).to_contain_text(f"{names[0]}, {names[1]},")
 
 
 # Examples
@@ -212,7 +239,7 @@ def test_similarities_are_a_click_away_with_their_numbers(page: Page) -> None:
     # The nearest picture of the first query, as its card has it.
     column = pictures.locator("tbody td:nth-child(2)").all_inner_texts()
     nearest = card(page, "finetune").locator(".evidence figcaption span").first.inner_text()
-    assert max(map(float, (text.replace("−", "-") for text in column))) == float(nearest)
+    assert max(map(as_float, column)) == as_float(nearest)
     colours = {
         cell.evaluate("cell => getComputedStyle(cell).backgroundColor")
         for cell in names.locator("tbody td").all()[:6]
@@ -270,6 +297,129 @@ def test_every_example_is_a_click_away(page: Page) -> None:
         expect(page.locator("#message")).to_contain_text(example_task(key).title, timeout=WAIT)
 
 
+def test_while_an_example_runs_no_other_begins(page: Page) -> None:
+    first, second, third = (list(EXAMPLE_TASKS)[i] for i in (0, 3, 1))
+    # All in the browser, so that none of it waits for what the run does meanwhile.
+    locked = page.evaluate(
+        """async (ids) => {
+          const [first, ...others] = ids.map((id) => document.getElementById(id));
+          first.click();
+          const moment = () => new Promise((done) => setTimeout(done, 1));
+          for (let i = 0; i < 5000 && !first.disabled; i++) await moment();
+          others.forEach((other) => other.click());
+          return others.map((other) => other.disabled);
+        }""",
+        [*(f"example-{key}" for key in (first, second, third)), "classify", "clear-all"],
+    )
+    assert locked == [True] * 4
+    shown_with(page, first)
+    # And in turn, each as soon as it can be had: the last one is what stays.
+    for key in (second, third):
+        page.click(f"#example-{key}")
+    expect(page.locator("#message")).to_contain_text(example_task(third).title, timeout=WAIT)
+    shown_with(page, third)
+
+
+def shown_with(page: Page, key: str) -> None:
+    """Check that an example's inputs and results stand beside each other, and that all is idle."""
+    task = example_task(key)
+    expect(page.locator("#message")).to_contain_text(task.title, timeout=WAIT)
+    expect(page.locator("#stop")).to_be_hidden()
+    for button in ("#classify", "#clear-all", *(f"#example-{key}" for key in EXAMPLE_TASKS)):
+        expect(page.locator(button)).to_be_enabled()
+    expect(page.locator("#progress progress")).to_have_count(0)
+    assert class_names(page) == list(task.support.classes)
+    expect(thumbnails(page, "#queries")).to_have_count(len(task.queries))
+    assert set(labels(page)) <= set(task.support.classes)
+    rows = page.locator("tr[data-query]")
+    expect(rows).to_have_count(len(task.queries))
+    expect(outdated(page)).to_have_count(0)
+
+
+# Answers that are no longer those to what is shown
+
+
+def outdated(page: Page) -> Locator:
+    return page.locator("#outdated .notice")
+
+
+def test_answers_to_what_is_no_longer_shown_are_marked(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    expect(outdated(page)).to_have_count(0)  # nothing was answered yet
+    classify(page)
+    expect(outdated(page)).to_have_count(0)
+    faded = page.locator("#cards")
+    expect(faded).to_have_css("opacity", "1")
+    name_class(page, 1, "Loops")
+    expect(outdated(page)).to_have_text(
+        "These answers are for what was shown before: press Classify."
+    )
+    expect(faded).to_have_css("opacity", "0.5")
+    page.locator("#downloads").scroll_into_view_if_needed()  # far below
+    expect(outdated(page)).to_be_in_viewport()
+    name_class(page, 1, "Loop")  # taken back
+    expect(outdated(page)).to_have_count(0)
+    page.get_by_label("Photos").check()
+    expect(outdated(page)).to_have_count(1)
+    page.click("#classify")
+    expect(outdated(page)).to_have_count(0, timeout=WAIT)
+    expect(faded).to_have_css("opacity", "1")
+
+
+def test_whatever_is_changed_marks_the_answers(
+    page: Page, drawings: Callable, zip_of: Callable
+) -> None:
+    two_classes(page, drawings)
+    page.locator("#settings button").first.click()
+    page.click("#class-1 .describe button")
+
+    def more_queries() -> None:
+        upload(page, "#queries", drawings(14, range(8, 9)))
+
+    def other_classes() -> None:
+        import_zip(page, zip_of("many.zip", n_classes=12, shots=1))
+        expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+
+    changes = [
+        lambda: page.get_by_label("Temperature").fill("3"),
+        lambda: page.locator("#transductive input").check(),
+        lambda: page.click("#reset-settings"),
+        lambda: page.get_by_label("Description of class 1").fill("a ring"),
+        more_queries,
+        lambda: upload(page, "#pictures-2", drawings(14, range(5, 6))),
+        other_classes,
+        lambda: page.click("#drop-list"),
+    ]
+    for change in changes:
+        page.click("#classify")
+        expect(page.locator("#stop")).to_be_hidden()
+        expect(page.locator("#classify")).to_be_enabled(timeout=WAIT)
+        expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+        expect(outdated(page)).to_have_count(0)
+        change()
+        expect(outdated(page)).to_have_count(1)
+    page.click("#add-class")  # empty, it is no class: nothing else is asked than before
+    page.click("#clear-all")
+    expect(outdated(page)).to_have_count(0)
+    expect(page.locator(".card")).to_have_count(0)
+
+
+def test_a_stopped_run_leaves_the_old_answers_marked(
+    page: Page, zip_of: Callable, drawings: Callable
+) -> None:
+    two_classes(page, drawings)
+    classify(page)
+    import_zip(page, zip_of("many.zip", n_classes=12, shots=12))
+    expect(outdated(page)).to_have_count(1, timeout=WAIT)
+    page.click("#classify")
+    page.click("#stop")
+    expect(page.locator("#message")).to_contain_text("Stopped")
+    expect(page.locator("#stop")).to_be_hidden()
+    for button in ("#classify", "#clear-all", "#example-alphabet"):
+        expect(page.locator(button)).to_be_enabled()
+    expect(outdated(page)).to_have_count(1)
+
+
 # Many queries
 
 
@@ -309,6 +459,9 @@ def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
     predictions = report["queries"][0]["predictions"]
     assert [predictions[method]["label"] for method in METHODS[:3]] == labels(page)
     assert report["unavailable"] == {}
+    assert set(report["encoders"]) == set(predictions)
+    assert report["preset"] == "drawings"
+    assert report["settings"]["steps"] == 50 and report["settings"]["model"] == "embedded"
     rows = list(csv.DictReader(files["CSV"].read_text("utf-8").splitlines()))
     best = [row for row in rows if row["query"] == task.queries[0].name and row["rank"] == "1"]
     assert {row["method"]: row["class"] for row in best} == {
@@ -508,6 +661,69 @@ def test_stop_gives_the_page_back(page: Page, zip_of: Callable, drawings: Callab
     expect(page.locator(".card")).to_have_count(0)
 
 
+# How things lie
+
+
+def test_what_there_is_room_for_is_shown_whole(open_page: Callable[..., Page]) -> None:
+    page = open_page(1440, 900)
+    page.click("#example-alphabet")  # five pictures a class
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    assert cut_short(page, ".pictures .grid-wrap") == []
+    page.click("#example-symbols")  # ten queries, and names of three words
+    expect(page.locator("#message")).to_contain_text(example_task("symbols").title, timeout=WAIT)
+    assert cut_short(page, ".pictures .grid-wrap, .table-frame") == []
+    names = "table.queries td b, .bars li > span:first-child, .evidence figcaption b"
+    expect(page.locator(names).filter(has_text="arrow pointing right").first).to_be_visible()
+    assert cut_short(page, names) == []
+    # The numbers under the pictures of a card stand on one line.
+    below = card(page, "clip").locator(".evidence figcaption span")
+    assert len({box.bounding_box()["y"] for box in below.all()}) == 1
+
+
+def test_nothing_shines_through_the_bar_with_the_buttons(open_page: Callable[..., Page]) -> None:
+    page = open_page(1440, 900)
+    page.click("#example-alphabet")
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    bar = page.locator("#actions")
+    colour = bar.evaluate("bar => getComputedStyle(bar).backgroundColor")
+    assert colour.startswith("rgb(") and "gradient" not in bar.evaluate(
+        "bar => getComputedStyle(bar).backgroundImage"
+    )
+    for scrolled in range(0, 500, 60):
+        page.evaluate("y => scrollTo(0, y)", scrolled)
+        strangers = bar.evaluate(
+            """bar => {
+              const box = bar.getBoundingClientRect(), found = [];
+              for (let x = box.left + 2; x < box.right - 2; x += 9)
+                for (let y = box.top + 2; y < innerHeight - 1; y += 7) {
+                  const top = document.elementFromPoint(x, y);
+                  if (!bar.contains(top)) found.push(top.className);
+                }
+              return found;
+            }"""
+        )
+        assert strangers == [], scrolled
+    # What has the focus does not lie under it.
+    for number in range(1, 6):
+        page.get_by_label(f"Name of class {number}", exact=True).focus()
+        box = page.get_by_label(f"Name of class {number}", exact=True).bounding_box()
+        assert box["y"] + box["height"] <= bar.bounding_box()["y"]
+
+
+def test_whatever_opens_has_its_triangle_before_its_title(page: Page) -> None:
+    for button in ("#class-1 .describe button", "#settings button"):
+        title, icon = page.locator(button).first.locator("span").all()
+        assert icon.bounding_box()["x"] < title.bounding_box()["x"]
+
+        def turned() -> list[float]:
+            matrix = icon.evaluate("e => getComputedStyle(e).transform")  # noqa: B023
+            return [round(float(x)) + 0.0 for x in re.findall(r"-?[\d.e-]+", matrix)[:2]]
+
+        assert turned() == [0, -1]  # from down to the right
+        page.locator(button).first.click()
+        expect(icon).not_to_have_css("transform", "matrix(0, -1, 1, 0, 0, 0)")
+
+
 # On a phone
 
 
@@ -526,6 +742,10 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     boxes = page.locator(".card").evaluate_all("all => all.map(c => c.getBoundingClientRect())")
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
     assert all(a["y"] + a["height"] <= b["y"] for a, b in pairwise(boxes))
+    # Titles on one line, though the last ones are out of sight.
+    heads = page.locator("table.queries thead tr").first.bounding_box()
+    assert heads["height"] < 40
+    assert page.locator("footer").inner_text().split() == ["Settings"]  # and no dot before it
     page.get_by_role("tab", name="How it works").click()
     expect(page.locator("#about .katex-display").first).to_be_visible()
     assert overflow(page) <= 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -96,3 +98,51 @@ def test_no_confusion_matrix_of_very_many_classes() -> None:
     tally = Tally(10**9)
     tally.add(batch, torch.eye(2)[None], 0.0)
     assert tally.confusion is None and tally.accuracy()[0] == 1
+
+
+def remembering(batches, remembered: int) -> Tally:
+    """A tally of batches whose queries are pictures: the true class times 10, plus 0 to 9."""
+    tally = Tally(CLASSES, remembered)
+    for batch, p in batches:
+        tally.add(batch, torch.from_numpy(p), 0.0)
+    return tally
+
+
+@pytest.fixture(scope="module")
+def asked(answers) -> list[tuple[EpisodeBatch, np.ndarray]]:
+    """The same answers, to queries that come up again and again."""
+    rng = np.random.default_rng(1)
+    return [
+        (
+            replace(
+                b, queries=10 * b.classes[:, b.query_labels] + rng.integers(10, size=p.shape[:2])
+            ),
+            p,
+        )
+        for b, p in answers
+    ]
+
+
+def test_the_first_few_different_queries_of_each_pair_are_remembered(asked) -> None:
+    expected: dict[tuple[int, int], list[int]] = {}
+    for batch, p in asked:
+        for e in range(E):
+            for q, label in enumerate(batch.query_labels):
+                pair = (int(batch.classes[e][label]), int(batch.classes[e][p[e, q].argmax()]))
+                seen = expected.setdefault(pair, [])
+                query = int(batch.queries[e, q])
+                if query not in seen and len(seen) < 4:
+                    seen.append(query)
+    examples = remembering(asked, 4).examples
+    found: dict[tuple[int, int], list[int]] = {}
+    for true, answered, query in examples.tolist():
+        found.setdefault((true, answered), []).append(query)
+    assert found == expected
+    assert max(map(len, found.values())) == 4  # some pairs have more than that
+
+
+def test_memory_is_bounded_and_off_unless_asked_for(asked) -> None:
+    many = remembering(asked * 20, 2).examples
+    assert len(many) <= 2 * CLASSES**2
+    np.testing.assert_array_equal(many, remembering(asked, 2).examples)
+    assert remembering(asked, 0).examples.shape == (0, 3)

@@ -108,10 +108,8 @@ def test_plans_are_written_beside_other_families(tmp_path) -> None:
     written(file, "drawings", {"finetune": {"1": Found(Plan(50, 0.01), 0.9)}})
     written(file, "clip", {"siamese": {"5": Found(Plan(10, 0.3), 0.8)}})
     assert json.loads(file.read_text()) == {
-        "drawings": {
-            "finetune": {"1": {"steps": 50, "learning_rate": 0.01, "entropy_factor": 1.0}}
-        },
-        "clip": {"siamese": {"5": {"steps": 10, "learning_rate": 0.3, "entropy_factor": 1.0}}},
+        "drawings": {"finetune": {"1": {"steps": 50, "learning_rate": 0.01}}},
+        "clip": {"siamese": {"5": {"steps": 10, "learning_rate": 0.3}}},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import re
 import socket
@@ -23,9 +24,28 @@ from tiny_clip import write_tiny_clip
 from fewshot.handwriting import draw
 from fewshot.images import support_set
 from fewshot.types import Comparison, InputError, MethodResult, Neighbour, Picture, Prediction
-from fewshot.ui import classes_panel, clip_files, errors, files, inputs, markup, server, timings
+from fewshot.ui import (
+    classes_panel,
+    clip_files,
+    errors,
+    files,
+    inputs,
+    known_names,
+    markup,
+    server,
+    timings,
+)
+from fewshot.ui.about_tab import build_about_tab
 from fewshot.ui.cards import cards_html, table_html
-from fewshot.ui.engine import TITLES, Choices, Step, compare_in_steps, without_baseline
+from fewshot.ui.engine import (
+    BASELINE_TITLE,
+    TITLES,
+    Choices,
+    Step,
+    compare_in_steps,
+    settings_of,
+    without_baseline,
+)
 from fewshot.ui.results import Results, n_right, odd_ones, percent, raw, results_of, verdict
 from fewshot.ui.settings_panel import (
     AUTOMATIC,
@@ -97,10 +117,18 @@ def test_words_are_listed_as_people_do() -> None:
 
 @pytest.mark.parametrize(
     ("probability", "text"),
-    [(0.0, "0%"), (0.004, "<1%"), (0.126, "13%"), (0.994, "99%"), (0.9999, ">99%"), (1.0, "100%")],
+    [(0.0, "<1%"), (0.004, "<1%"), (0.126, "13%"), (0.994, "99%"), (0.9999, ">99%"), (1.0, ">99%")],
 )
 def test_a_share_is_never_rounded_to_certainty(probability: float, text: str) -> None:
     assert percent(probability) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.2649, "0.26"), (-0.02, "−0.02"), (-0.001, "0.00"), (-12.345, "−12.35"), (1, "1.00")],
+)
+def test_a_number_has_a_true_minus_and_zero_has_none(value: float, text: str) -> None:
+    assert markup.number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -139,6 +167,8 @@ def test_the_baseline_has_no_vote_and_no_card() -> None:
     full = comparison(siamese=answer(0.9), finetune=answer(0.8), prototype=answer(0.1))
     cards, baseline = without_baseline(full)
     assert list(cards.results) == ["siamese", "finetune"]
+    sources = dict.fromkeys(full.results, "somewhere")
+    assert list(without_baseline(replace(full, sources=sources))[0].sources) == list(cards.results)
     assert baseline is full.results["prototype"]
     assert cards.agree(0)
 
@@ -168,6 +198,14 @@ def test_cards_are_five_whatever_answered_and_text_stays_text() -> None:
     assert "<b>Tavek</b>" not in html and "${1}" not in html
     assert "same: 0.25" in html
     assert "12.3 ms" in html
+
+
+def test_below_a_picture_stands_a_number_as_beside_the_bars() -> None:
+    opposite = (Neighbour(0, "Oru/1.png", "Oru", -0.02),)
+    shown = replace(answer(0.2), neighbours=(opposite,))
+    html = cards_html(results(comparison(siamese=shown)), 0)
+    assert "<span>−0.02</span>" in html and "similarity −0.02" in html
+    assert "-0.02" not in html
 
 
 def test_the_baseline_stands_in_the_tuned_card() -> None:
@@ -205,6 +243,11 @@ def test_the_table_marks_disagreement_and_answers() -> None:
     assert [row.count("✓") for row in rows] == [2, 1]
     assert "2 of 2 right" in html and "1 of 2 right" in html
     assert table_html(results(comparison(siamese=answer(0.9)))) == ""
+
+
+def test_only_a_long_table_scrolls_by_itself() -> None:
+    frames = [table_html(results(comparison(siamese=answer(*[0.9] * n)))) for n in (12, 13)]
+    assert ['class="table-frame long"' in html for html in frames] == [False, True]
 
 
 # Inputs
@@ -374,6 +417,41 @@ def test_the_panel_has_the_inputs_that_choices_are_made_of() -> None:
         assert len(build_settings_panel().inputs) == N_SETTINGS
 
 
+def test_what_was_run_with_goes_into_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fewshot.prompts import templates
+    from fewshot.report import as_json, conditions
+
+    def told(preset: str, choices: Choices) -> dict:
+        run_with = conditions(preset, settings_of(choices, preset), choices.model)
+        report = json.loads(json.dumps(as_json(comparison(siamese=answer(0.9)), (), run_with)))
+        return {key: report[key] for key in ("preset", "settings")}
+
+    defaults = told("drawings", Choices())
+    assert defaults == {
+        "preset": "drawings",
+        "settings": {
+            "steps": 50,
+            "temperature": None,
+            "entropy_weight": 0.1,
+            "templates": list(templates("drawing")),
+            "transductive": False,
+            "last_block": False,
+            "seed": 0,
+            "model": "embedded",
+        },
+    }
+    chosen = Choices(steps=7, temperature=2.5, last_block=True, model="ViT-B-32", templates=("{}",))
+    changed = {"steps": 7, "temperature": 2.5, "last_block": True, "templates": ["{}"]}
+    # Not on this machine: what is unavailable tells of that.
+    expected = defaults["settings"] | changed | {"model": "ViT-B-32"}
+    assert told("photos", chosen) == {"preset": "photos", "settings": expected}
+    given = str(write_tiny_clip(tmp_path / "tiny"))
+    monkeypatch.setenv("FEWSHOT_CLIP", given)
+    assert told("drawings", Choices())["settings"]["model"] == given
+
+
 # The engine as the page runs it
 
 
@@ -401,6 +479,10 @@ def test_step_by_step_gives_what_compare_gives(
     assert all(isinstance(step, Step) for step in steps)
     shares = [step.share for step in steps]
     assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] < 1
+    # Named as on the cards, where the baseline has a line of the tuned one's.
+    assert [step.what for step in steps] == ["Waking the engine", *TITLES.values(), BASELINE_TITLE]
+    tuned = comparison(finetune=answer(0.2), prototype=answer(0.6))
+    assert BASELINE_TITLE in cards_html(results(tuned), 0)
     at_once = compare(support, queries, "drawings", (*COMPARED, "prototype"))
     assert list(stepwise.results) == list(at_once.results) == [*TITLES, "prototype"]
     assert stepwise.unavailable == at_once.unavailable
@@ -546,6 +628,43 @@ def test_a_model_that_is_not_here_may_be_downloaded_if_it_is_listed() -> None:
     assert not clip_files.whereabouts("/etc").downloadable
     with pytest.raises(InputError, match="can be downloaded here"):
         next(clip_files.download("hf-hub:somebody/something"))
+
+
+def test_a_caution_says_what_is_known_and_the_page_where_to_choose_another() -> None:
+    from fewshot.encoders.clip_models import EMBEDDED, find_clip
+
+    caution = find_clip(EMBEDDED).caution
+    assert re.search(r"it knows \d+ nouns", caution)
+    assert "Settings" not in caution  # which neither the command line nor the API has
+    told = clip_files.whereabouts(EMBEDDED).sentence
+    assert told.startswith(caution)
+    assert "choose a real CLIP model above" in told and "Settings" not in told
+    told = clip_files.cautioned([caution], "under Settings")
+    assert told.startswith(caution) and told.endswith("choose a real CLIP model under Settings.")
+    assert clip_files.cautioned([], "under Settings") == ""
+
+
+def test_the_names_that_the_embedded_clip_knows_are_listed_from_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fewshot.encoders.clip_models import CARD_FILE, EMBEDDED_FOLDER
+
+    assert known_names.CARD == EMBEDDED_FOLDER / CARD_FILE
+    card = tmp_path / "card.json"
+    monkeypatch.setattr(known_names, "CARD", card)
+    card.write_text(json.dumps({"knows": "a lot"}))
+    assert known_names.known_names() == {} and known_names.known_names_html() == ""
+    assert "How it works" not in clip_files.cautioned(["Caution."], "above")
+    card.write_text(json.dumps({"nouns": ["bee", "ox <cart>"], "symbols": ["letter a"]}))
+    html = known_names.known_names_html()
+    assert "2 nouns and 1 letters, digits and symbols" in html
+    assert "bee, ox &lt;cart&gt;." in html and "letter a." in html
+    assert "\n" not in html  # Markdown would end the block there
+    assert "“How it works” lists the names" in clip_files.cautioned(["Caution."], "above")
+    with gr.Blocks() as page:
+        build_about_tab()
+    (about,) = (c for c in page.blocks.values() if isinstance(c, gr.Markdown))
+    assert html in about.value and "<!--" not in about.value
 
 
 def test_an_unreachable_hub_is_said_within_three_seconds() -> None:

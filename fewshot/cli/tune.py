@@ -80,11 +80,13 @@ def _clip(folder: Path):
     from fewshot.encoders.clip_models import EMBEDDED
     from fewshot.methods import Settings
     from fewshot.prompts import templates
+    from fewshot.training.clip_data import FEW_SHOT_PICTURES
 
     photos = load_photos(folder)
     encoder = get_encoder("clip", EMBEDDED)
     settings = Settings(templates=templates("photo"))
-    few_shot = split_photos(photos, "validation").pool()
+    held_out = split_photos(photos, "validation")
+    few_shot = replace(held_out, images=held_out.images[:, :FEW_SHOT_PICTURES]).pool()
     for what in (tuning.FINETUNE, tuning.WITH_QUERIES, tuning.SIAMESE, tuning.TRIPLET):
         yield what, encoder, few_shot, settings
     # How like views are to other pictures is measured on classes nobody trained on: no more is to

@@ -105,10 +105,20 @@ def find_split(split: str, folder: Path | None) -> Path:
     raise InputError(f"{folder} holds neither the folder {name} nor {name}.zip.")
 
 
+def downloaded(split: str) -> Path | None:
+    """Where an earlier download of a split lies, if there was one."""
+    path = _download_folder() / "omniglot-py" / f"{SPLITS[split]}.zip"
+    return path if path.exists() else None
+
+
+def _download_folder() -> Path:
+    return cache_folder() / "downloads"
+
+
 def _download(split: str) -> Path:
     from torchvision.datasets import Omniglot as TorchvisionOmniglot
 
-    root = cache_folder() / "downloads"
+    root = _download_folder()
     try:
         TorchvisionOmniglot(str(root), background=split == "background", download=True)
     except (OSError, RuntimeError) as error:

@@ -67,7 +67,7 @@ def _contrast_to_background(rgb: np.ndarray) -> np.ndarray:
 
 def _largest_difference(rgb: np.ndarray, background: np.ndarray) -> np.ndarray:
     red, green, blue = np.moveaxis(np.abs(rgb - background), 2, 0)
-    return np.maximum(np.maximum(red, green), blue)  # ten times faster than max(axis=2)
+    return np.maximum(np.maximum(red, green), blue)  # far faster than max(axis=2)
 
 
 def _quadratic_surface(rgb: np.ndarray, flat: np.ndarray) -> np.ndarray:

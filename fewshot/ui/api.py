@@ -11,10 +11,10 @@ from gradio.utils import get_upload_folder
 from fewshot import images
 from fewshot.class_folders import read_class_folders
 from fewshot.presets import get_preset
-from fewshot.report import as_json
+from fewshot.report import as_json, conditions
 from fewshot.types import InputError
 from fewshot.ui import inputs
-from fewshot.ui.engine import compare_at_once
+from fewshot.ui.engine import Choices, compare_at_once, settings_of
 from fewshot.ui.errors import told
 
 
@@ -41,8 +41,8 @@ def classify(support: gr.FileData, queries: list[gr.FileData], preset: str = "dr
         preset: "drawings" or "photos".
 
     Returns:
-        ``fewshot.report.as_json``: the classes, each query's predictions, and which method was
-        unavailable and why.
+        ``fewshot.report.as_json``: the classes, each query's predictions, which method was
+        unavailable and why, and the preset and the settings, which are the defaults.
     """
     if not isinstance(preset, str):
         raise InputError("The preset is a word: give “drawings” or “photos”.")
@@ -59,7 +59,9 @@ def classify(support: gr.FileData, queries: list[gr.FileData], preset: str = "dr
     pictures = [images.decode(_uploaded(query, "queries"), _name(query)) for query in queries]
     folders = read_class_folders(archive)
     support_set = images.support_set(folders.classes)
-    return as_json(compare_at_once(support_set, pictures, preset), folders.skipped)
+    answers = compare_at_once(support_set, pictures, preset)
+    run_with = conditions(preset, settings_of(Choices(), preset), None)
+    return as_json(answers, folders.skipped, run_with)
 
 
 def _uploaded(file: Any, argument: str) -> Path:

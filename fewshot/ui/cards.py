@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from fewshot.types import MethodResult, Neighbour
-from fewshot.ui.engine import TITLES
-from fewshot.ui.markup import escaped, image, notice
+from fewshot.ui.engine import BASELINE_TITLE, TITLES
+from fewshot.ui.markup import escaped, image, notice, number
 from fewshot.ui.results import Results, n_right, odd_ones, percent, raw, verdict
 
 TOP = 5
+MOST_ROWS = 12  # of a table that is shown whole
 
 # What a method goes by, in one line under its answer.
 _LINES = {
@@ -56,8 +57,9 @@ def table_html(results: Results) -> str:
         return ""
     heads = "".join(f'<th scope="col">{title}</th>' for title in TITLES.values())
     rows = "".join(_row(results, query) for query in range(n_queries))
+    frame = "table-frame long" if n_queries > MOST_ROWS else "table-frame"
     return (
-        '<div class="table-frame"><table class="queries"><thead><tr>'
+        f'<div class="{frame}"><table class="queries"><thead><tr>'
         f'<th scope="col">{n_queries:,} pictures</th>{heads}</tr>{_tally(results)}</thead>'
         f"<tbody>{rows}</tbody></table></div>"
         '<p class="hint">Choose a row to see its cards; ≠ marks those on which they disagree.</p>'
@@ -122,7 +124,7 @@ def _baseline(results: Results, query: int) -> str:
         return "Prototypes, tuned to your pictures"
     prediction = results.baseline.prediction
     label, top = prediction.labels[query], prediction.probabilities[query].max()
-    return f"Before fine-tuning: <b>{escaped(label)}</b> {percent(float(top))}"
+    return f"{BASELINE_TITLE}: <b>{escaped(label)}</b> {percent(float(top))}"
 
 
 def bars(result: MethodResult, query: int, method: str) -> str:
@@ -142,11 +144,12 @@ def _evidence(results: Results, result: MethodResult, query: int, name: str) -> 
     figures = []
     for neighbour in result.neighbours[query]:
         own = _own_measure(result, query, neighbour, name)
-        told = f"{neighbour.file}: similarity {neighbour.similarity:.2f}{own and ', ' + own}"
+        similarity = number(neighbour.similarity)
+        told = f"{neighbour.file}: similarity {similarity}{own and ', ' + own}"
         figures.append(
             f'<figure title="{escaped(told)}">'
             f"{image(results.supports[neighbour.position], f'A picture of {neighbour.label}')}"
-            f"<figcaption><b>{escaped(neighbour.label)}</b><span>{neighbour.similarity:.2f}</span>"
+            f"<figcaption><b>{escaped(neighbour.label)}</b><span>{similarity}</span>"
             f"{own and f'<span>{own}</span>'}</figcaption></figure>"
         )
     return f'<div class="evidence">{"".join(figures)}</div>'
@@ -157,7 +160,7 @@ def _own_measure(result: MethodResult, query: int, neighbour: Neighbour, name: s
     if result.prediction.evidence is None:
         return ""
     value = float(result.prediction.evidence[query, neighbour.position])
-    return {"siamese": f"same: {value:.2f}", "triplet": f"d²: {-value:.2f}"}.get(name, "")
+    return {"siamese": f"same: {number(value)}", "triplet": f"d²: {number(-value)}"}.get(name, "")
 
 
 def _tally(results: Results) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.events import Dependency
 
 from fewshot import images
 from fewshot.class_folders import ClassFolders
@@ -50,6 +51,7 @@ class ClassesPanel:
         listing: what the list lies in.
         compact: the list itself.
         note: what an import left out.
+        events: that add, remove or import classes.
     """
 
     names: list[gr.Textbox]
@@ -63,6 +65,7 @@ class ClassesPanel:
     listing: gr.Column
     compact: gr.HTML
     note: gr.HTML
+    events: list[Dependency] = field(default_factory=list)
 
     @property
     def inputs(self) -> list[Any]:
@@ -112,14 +115,16 @@ def build_classes_panel() -> ClassesPanel:
         note=note,
     )
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    add.click(one_more, panel.count, [panel.count, *columns], **quiet)
+    panel.events.append(add.click(one_more, panel.count, [panel.count, *columns], **quiet))
     for i, button in enumerate(removes):
-        button.click(partial(removed, i), panel.inputs[1:], panel.outputs, **quiet)
-    drop_list.click(slots_shown, None, panel.outputs[:6], **quiet)
-    upload.upload(
+        remove = button.click(partial(removed, i), panel.inputs[1:], panel.outputs, **quiet)
+        panel.events.append(remove)
+    panel.events.append(drop_list.click(slots_shown, None, panel.outputs[:6], **quiet))
+    imports = upload.upload(
         imported, upload, panel.outputs, api_visibility="private", concurrency_id="zip",
         concurrency_limit=2, show_progress_on=upload,
     )  # fmt: skip
+    panel.events.append(imports)
     return panel
 
 

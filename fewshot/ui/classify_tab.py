@@ -10,11 +10,14 @@ import gradio as gr
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import PRESETS, get_preset
+from fewshot.report import conditions
 from fewshot.types import Comparison
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
-from fewshot.ui.engine import Step, compare_in_steps
+from fewshot.ui.busy import RunButtons
+from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
+from fewshot.ui.outdated import ASKED_JS, build_outdated, inputs_of, keep_watch
 from fewshot.ui.pad import drawing_pad
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.results import results_of
@@ -73,88 +76,103 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
                     clear = gr.Button("Clear all", scale=1, min_width=90, elem_id="clear-all")
         with gr.Column(scale=7, min_width=340, elem_id="results", elem_classes="found"):
             block("<h2><i>3</i> Compare</h2>", elem_classes="step")
+            outdated = build_outdated()
             results = results_panel.build_results_panel()
     known = gr.State({}, time_to_live=86_400)
     about = gr.State("", time_to_live=86_400)
 
-    buttons = [classify, stop, progress]
+    buttons = RunButtons(stop, progress, [classify, clear, *examples.values()])
+    given = [*settings.inputs, *classes.inputs]
+    held = inputs_of(preset, queries, classes, settings.inputs)
     run = {
-        "fn": run_engine,
-        "inputs": [preset, queries, known, about, *settings.inputs, *classes.inputs],
-        "outputs": [*buttons, *results.outputs],
+        "fn": partial(run_engine, buttons),
+        "inputs": [outdated.asked, preset, queries, known, about, *given],
+        "outputs": [*buttons.outputs, outdated.answered, *results.outputs],
         "concurrency_id": "engine",
         "concurrency_limit": 2,
+        # Never passed over: the buttons see to it that there is one at a time.
+        "trigger_mode": "multiple",
         **_QUIET,
     }
+    wait = {"fn": None, "outputs": buttons.outputs, "js": buttons.waiting_js, **_QUIET}
+    ask = {"fn": None, "inputs": held, "outputs": outdated.asked, "js": ASKED_JS, **_QUIET}
     filled = [*classes.outputs, queries, preset, known, about]
-    runs = [classify.click(**run)]
+    # Of the listeners to one click each waits for the one before.
+    classify.click(**wait)
+    classify.click(**ask)
+    runs, loads = [classify.click(**run)], []
     for key, button in examples.items():
-        loaded = button.click(partial(load_example, key), None, filled, **_QUIET)
-        runs.append(loaded.success(**run))
+        button.click(**wait)
+        loads.append(button.click(partial(load_example, key), None, filled, **_QUIET))
+        runs.append(loads[-1].success(**ask).success(**run))
+    for each in [*loads, *runs]:  # however it ends
+        each.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
     for each in runs:
         each.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
         each.success(None, js=_GO_TO_RESULTS, api_visibility="private")
-    stop.click(stopped, None, [*buttons, results.message], cancels=runs, **_QUIET)
-    clear.click(cleared, None, [*filled, *results.outputs], **_QUIET)
+    # First, so that no more of the run arrives after the answer to the click.
+    stop.click(None, cancels=runs, api_visibility="private")
+    stop.click(partial(stopped, buttons), None, [*buttons.outputs, results.message], **_QUIET)
+    clear.click(cleared, None, [*filled, outdated.answered, *results.outputs], **_QUIET)
+    keep_watch(outdated, held, [*classes.events, *runs])
     preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     page.load(fill_models, None, [settings.model, settings.status, settings.download], **_QUIET)
     return settings
 
 
-def _idle() -> list[Any]:
-    """Updates for the buttons and the progress bar: ready."""
-    return [gr.update(interactive=True), gr.update(visible=False), ""]
-
-
-def _busy(step: Step) -> list[Any]:
-    """Updates for the buttons and the progress bar: at work, and at what."""
-    bar = f'<progress value="{step.share:.2f}"></progress>'
-    what = f'<label class="progress">{escaped(step.what)} {bar}</label>'
-    return [gr.update(interactive=False), gr.update(visible=True), what]
-
-
 @shown
 def run_engine(
-    preset: str, gallery: inputs.Gallery, known: dict[str, str], about: str, *values: Any
+    buttons: RunButtons,
+    asked: str,
+    preset: str,
+    gallery: inputs.Gallery,
+    known: dict[str, str],
+    about: str,
+    *values: Any,
 ) -> Iterator[list[Any]]:
-    """Classify what the inputs hold: updates for the buttons and the results, step by step.
+    """Classify what the inputs hold: updates for buttons, ``answered`` and results, step by step.
 
     Args:
+        buttons: that tell of it.
+        asked: what the inputs hold, as ``outdated.js`` puts it.
         preset: a name in PRESETS.
         gallery: the queries.
         known: picture digest -> true class.
         about: HTML to show above the results.
         values: of the settings and of the classes panel.
     """
-    same = [gr.skip()] * results_panel.N_OUTPUTS
+    same = [gr.skip()] * (1 + results_panel.N_OUTPUTS)
     try:
-        yield [*_busy(Step(0.0, "Reading the pictures")), *same]
+        yield [*buttons.busy(Step(0.0, "Reading the pictures")), *same]
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)
         for step in compare_in_steps(support, queries, preset, choices):
             if isinstance(step, Comparison):
                 clip_files.remember_pace(choices.model, step)
-                note = " ".join(filter(None, [get_preset(preset).note, *step.cautions]))
+                caution = clip_files.cautioned(step.cautions, "under Settings")
+                note = " ".join(filter(None, [get_preset(preset).note, caution]))
                 results = results_of(
                     step, support, queries, known or {}, note, choices.transductive
                 )
                 # What an example shows is no news once its queries are gone.
                 message = about if any(results.answers) else ""
-                yield [*_idle(), *results_panel.results_shown(results, step, message)]
+                run_with = conditions(preset, settings_of(choices, preset), choices.model)
+                answers = results_panel.results_shown(results, step, run_with, message)
+                yield [*buttons.idle(), asked, *answers]
             else:
-                yield [*_busy(step), *same]
+                yield [*buttons.busy(step), *same]
     except Exception as error:
         # First the buttons, and the sentence where it stays; then the toast, which goes.
         why = escaped(sentence(error))
-        yield [*_idle(), *results_panel.problem_shown(why)]
+        yield [*buttons.idle(), gr.skip(), *results_panel.problem_shown(why)]
         raise gr.Error(why, print_exception=False) from error
 
 
-def stopped() -> list[Any]:
+def stopped(buttons: RunButtons) -> list[Any]:
     """Updates for the buttons and the message after a Stop."""
-    return [*_idle(), notice("Stopped. Everything you gave is still here.")]
+    return [*buttons.idle(), notice("Stopped. Everything you gave is still here.")]
 
 
 @shown
@@ -177,7 +195,7 @@ def load_example(key: str) -> list[Any]:
 
 def cleared() -> list[Any]:
     """Updates for all inputs and results: as at the start, but for preset and settings."""
-    return [*classes_panel.filled([]), [], gr.skip(), {}, "", *results_panel.nothing_shown()]
+    return [*classes_panel.filled([]), [], gr.skip(), {}, "", "", *results_panel.nothing_shown()]
 
 
 @shown

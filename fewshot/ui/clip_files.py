@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot.types import Comparison, InputError
 from fewshot.ui import timings
+from fewshot.ui.known_names import known_names
 
 if TYPE_CHECKING:
     from fewshot.encoders.clip_models import ClipModel
@@ -71,8 +72,21 @@ def whereabouts(model: str | None) -> Whereabouts:
     shown_name = found.name if found.name in CLIP_MODELS else Path(found.name).name
     sentence = f"{shown_name} is on this machine (licence: {found.licence})."
     if found.caution:
-        sentence = f"{found.caution} Licence: {found.licence}."
+        sentence = f"{cautioned([found.caution], 'above')} Licence: {found.licence}."
     return Whereabouts(True, f"{sentence} {timings.pace(found.name)}".rstrip(), False)
+
+
+def cautioned(cautions: Sequence[str], where: str) -> str:
+    """An encoder's cautions, and what a visitor of this page can do about them.
+
+    Args:
+        cautions: sentences; without any there is nothing to say.
+        where: another model can be chosen.
+    """
+    if not cautions:
+        return ""
+    listed = "“How it works” lists the names it knows; for" if known_names() else "For"
+    return f"{' '.join(cautions)} {listed} others choose a real CLIP model {where}."
 
 
 def remember_pace(model: str | None, comparison: Comparison) -> None:

@@ -7,11 +7,15 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
 from fewshot.types import Comparison, InputError, MethodResult, Picture, SupportSet
+
+if TYPE_CHECKING:
+    from fewshot.methods import Settings
 
 log = logging.getLogger("fewshot.ui")
 
@@ -23,8 +27,9 @@ TITLES = {
     "clip": "CLIP zero-shot",
     "clip-adapter": "CLIP adapter",
 }
-# Not a card of its own: what the fine-tuned classifier was before its first step.
-BASELINE = "prototype"
+# Not a card of its own: what the fine-tuned classifier was before its first step, and what that
+# classifier's card says of it.
+BASELINE, BASELINE_TITLE = "prototype", "Before fine-tuning"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,20 @@ class Step:
     what: str
 
 
+def settings_of(choices: Choices, preset: str) -> Settings:
+    """The engine's settings for a visitor's choices.
+
+    Raises:
+        InputError: a setting out of range, or an unknown preset.
+    """
+    from fewshot.methods import Settings
+
+    values = asdict(choices)
+    del values["model"]
+    values["templates"] = choices.templates or templates(get_preset(preset).templates)
+    return Settings(**values)
+
+
 def compare_in_steps(
     support: SupportSet,
     queries: Sequence[Picture],
@@ -87,21 +106,18 @@ def compare_in_steps(
     yield Step(0.0, "Waking the engine")
     from fewshot.compare import fit
     from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, clip_name
-    from fewshot.methods import Settings
 
-    values = asdict(choices)
-    model = values.pop("model")
+    model = choices.model
     # The choice comes from a browser, and a path would be looked up on this machine.
     if model not in (None, clip_name(None), EMBEDDED, *CLIP_MODELS):
         raise InputError(f"There is no CLIP model “{model}”: choose {', '.join(CLIP_MODELS)}.")
-    values["templates"] = choices.templates or templates(get_preset(preset).templates)
-    settings = Settings(**values)
+    settings = settings_of(choices, preset)
     results: dict[str, MethodResult] = {}
     unavailable: dict[str, str] = {}
     sources: dict[str, str] = {}
     cautions: dict[str, None] = {}  # in order, each once
     for number, name in enumerate(methods):
-        yield Step(number / len(methods), TITLES.get(name, "Prototype"))
+        yield Step(number / len(methods), TITLES.get(name, BASELINE_TITLE))
         try:
             fitted = fit(support, preset, [name], settings, model=model)
         except InputError as error:
@@ -134,10 +150,12 @@ if os.environ.get("SPACES_ZERO_GPU"):
 
 def without_baseline(comparison: Comparison) -> tuple[Comparison, MethodResult | None]:
     """The comparison of the cards, and the baseline's answers if there are any."""
-    cards = {name: r for name, r in comparison.results.items() if name != BASELINE}
-    reasons = {name: why for name, why in comparison.unavailable.items() if name != BASELINE}
-    shown = replace(comparison, results=cards, unavailable=reasons)
-    return shown, comparison.results.get(BASELINE)
+    by_method = ("results", "unavailable", "sources")
+    kept = {
+        part: {name: x for name, x in getattr(comparison, part).items() if name != BASELINE}
+        for part in by_method
+    }
+    return replace(comparison, **kept), comparison.results.get(BASELINE)
 
 
 def warm_up() -> None:

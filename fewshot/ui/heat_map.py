@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fewshot.ui.markup import escaped, image
+from fewshot.ui.markup import escaped, image, number
 
 # So many rows and columns are still read, and are a page's weight, not a book's.
 MOST_ROWS = 40
@@ -61,11 +61,10 @@ def picture_head(source: str, name: str, said: str = "") -> str:
 
 
 def _cells(values: np.ndarray) -> list[list[str]]:
-    # A minus sign as wide as a digit, and no "-0.00".
     return [
         [
-            f'<td style="--warmth:{100 * warm:.0f}%">{f"{value:.2f}".replace("-", "−")}</td>'
-            for value, warm in zip(row + 0.0, warm_row, strict=True)
+            f'<td style="--warmth:{100 * warm:.0f}%">{number(float(value))}</td>'
+            for value, warm in zip(row, warm_row, strict=True)
         ]
-        for row, warm_row in zip(values.round(2), warmth(values), strict=True)
+        for row, warm_row in zip(values, warmth(values), strict=True)
     ]

@@ -37,6 +37,11 @@ def several(sentences: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"<ul>{''.join(f'<li>{i}</li>' for i in items)}</ul>"
 
 
+def number(value: float, digits: int = 2) -> str:
+    """A number for people: rounded, with a minus sign as wide as a digit, and no "−0.00"."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
 def listed(words: Sequence[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

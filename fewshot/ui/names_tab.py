@@ -29,6 +29,7 @@ WELCOME = """
   how similar picture and name are is shown beside every share.</p>
 </section>
 """
+_WHERE = "under Settings in the Classify tab"
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -61,8 +62,8 @@ def build_names_tab(settings: SettingsPanel) -> None:
                     elem_id="names-stop",
                 )  # fmt: skip
             block(
-                "The CLIP model is the one chosen under Settings in the Classify tab. A large one "
-                "reads a thousand new names in minutes, and the same again in no time.",
+                f"The CLIP model is the one chosen {_WHERE}. A large one reads a thousand new "
+                "names in minutes, and the same again in no time.",
                 elem_classes="hint",
             )
         with gr.Column(scale=7, min_width=340, elem_classes="found"):
@@ -107,7 +108,8 @@ def find_names(
         for step in compare_in_steps(support, pictures, "photos", choices, ("clip",)):
             if isinstance(step, Comparison):
                 clip_files.remember_pace(choices.model, step)
-                results = results_of(step, support, pictures, {}, " ".join(step.cautions))
+                note = clip_files.cautioned(step.cautions, _WHERE)
+                results = results_of(step, support, pictures, {}, note)
                 said = notice(escaped(summary(step, listed.repeated)))
                 yield [*_idle(), said, names_html(results)]
     except Exception as error:

@@ -8,6 +8,7 @@ from fewshot.ui import style
 from fewshot.ui.about_tab import build_about_tab
 from fewshot.ui.api import build_api
 from fewshot.ui.classify_tab import build_classify_tab
+from fewshot.ui.evaluate_tab import build_evaluate_tab
 from fewshot.ui.markup import block
 from fewshot.ui.names_tab import build_names_tab
 
@@ -35,6 +36,8 @@ def build_page() -> gr.Blocks:
                 settings = build_classify_tab(page)
             with gr.Tab("Names alone"):
                 build_names_tab(settings)
+            with gr.Tab("Evaluate"):
+                build_evaluate_tab(settings)
             with gr.Tab("How it works"):
                 build_about_tab()
         build_api()

@@ -11,7 +11,7 @@ from fewshot.types import Comparison, MethodResult, Picture, SupportSet
 from fewshot.ui.engine import TITLES, without_baseline
 from fewshot.ui.files import thumbnail
 from fewshot.ui.heat_map import MOST_COLUMNS, strongest_rows
-from fewshot.ui.markup import listed
+from fewshot.ui.markup import listed, number
 
 
 @dataclass(frozen=True)
@@ -130,15 +130,17 @@ def n_right(results: Results, method: str) -> tuple[int, int]:
 
 
 def raw(score: float) -> str:
-    """A method's own measure for people: two decimals, one from 10 on, with a true minus sign."""
-    digits = 2 if abs(score) < 9.995 else 1
-    return f"{round(score, digits) + 0.0:.{digits}f}".replace("-", "−")
+    """A method's own measure for people: two decimals, one from 10 on."""
+    return number(score, 2 if abs(score) < 9.995 else 1)
 
 
 def percent(probability: float) -> str:
-    """A probability for people: whole percent, with "<1%" and ">99%" at the ends."""
-    if 0 < probability < 0.005:
+    """A probability for people: whole percent, with "<1%" and ">99%" at the ends.
+
+    At the very ends, too: a softmax is never certain, its floating-point numbers only run out.
+    """
+    if probability < 0.005:
         return "<1%"
-    if 0.995 <= probability < 1:
+    if probability >= 0.995:
         return ">99%"
     return f"{probability:.0%}"

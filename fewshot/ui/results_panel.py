@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,15 +102,18 @@ def cards_of_row(results: Results | None, event: gr.EventData) -> str:
     return cards_html(results, row)
 
 
-def results_shown(results: Results, full: Comparison, message: str) -> list[Any]:
+def results_shown(
+    results: Results, full: Comparison, run_with: Mapping[str, Any], message: str
+) -> list[Any]:
     """Updates for the panel's outputs.
 
     Args:
         results: to show, its first query's cards first.
         full: what the downloads hold.
+        run_with: of :func:`fewshot.report.conditions`, for the JSON.
         message: HTML above it.
     """
-    data = json.dumps(as_json(full), ensure_ascii=False, indent=1)
+    data = json.dumps(as_json(full, run_with=run_with), ensure_ascii=False, indent=1)
     downloads = {"results.csv": as_csv(full).encode(), "results.json": data.encode()}
     buttons = [
         gr.update(value=files.kept_file(name, content), visible=True)

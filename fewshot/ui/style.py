@@ -9,7 +9,7 @@ import gradio as gr
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.ui.files import thumbnail
 
-_STYLE_SHEET = Path(__file__).with_name("style.css")
+_STYLE_SHEETS = [Path(__file__).with_name(f"{name}.css") for name in ("style", "evaluate")]
 INK = gr.themes.Color(
     name="ink",
     c50="#f2f4fb", c100="#e3e7f6", c200="#c9d1ed", c300="#a5b1e0", c400="#7b8bcf",
@@ -82,4 +82,4 @@ def style_sheet() -> str:
         for key in EXAMPLE_TASKS
         for picture in [example_task(key).queries[0]]
     ]
-    return "\n".join([_STYLE_SHEET.read_text("utf-8"), *rules])
+    return "\n".join([*(sheet.read_text("utf-8") for sheet in _STYLE_SHEETS), *rules])

@@ -1,0 +1,65 @@
+"""The buttons while the engine works: nothing else can be started, only stopped.
+
+Two runs at once would mix, the inputs of one beside the results of the other. Gradio's ``cancels``
+does not keep them apart: it does nothing to an event that the server has not answered yet. So the
+browser itself disables whatever starts a run, in the moment of the click.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fewshot.ui.engine import Step
+from fewshot.ui.markup import escaped
+
+
+@dataclass(frozen=True)
+class RunButtons:
+    """What there is to press, and the progress bar above it.
+
+    Attributes:
+        stop: ends a run.
+        progress: of a run.
+        starters: each begins a run, or takes away what one is looking at.
+    """
+
+    stop: gr.Button
+    progress: gr.HTML
+    starters: Sequence[gr.Button]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What :meth:`idle` and :meth:`busy` return updates for, in their order."""
+        return [self.stop, self.progress, *self.starters]
+
+    def idle(self) -> list[Any]:
+        """Updates: ready."""
+        return [gr.update(visible=False), "", *self._starters(True)]
+
+    def busy(self, step: Step) -> list[Any]:
+        """Updates: at work, and at what."""
+        bar = _bar(step.what, f' value="{step.share:.2f}"')
+        return [gr.update(visible=True), bar, *self._starters(False)]
+
+    @property
+    def idle_js(self) -> str:
+        """:meth:`idle` for the browser alone."""
+        return f"() => {json.dumps(self.idle())}"
+
+    @property
+    def waiting_js(self) -> str:
+        """For the browser alone: asked to run. What does not run yet cannot be stopped yet."""
+        waiting = [gr.skip(), _bar("Waiting for the engine"), *self._starters(False)]
+        return f"() => {json.dumps(waiting)}"
+
+    def _starters(self, interactive: bool) -> list[Any]:
+        return [gr.update(interactive=interactive)] * len(self.starters)
+
+
+def _bar(what: str, value: str = "") -> str:
+    return f'<label class="progress">{escaped(what)} <progress{value}></progress></label>'

@@ -1,0 +1,160 @@
+"""The left-hand side of the Evaluate tab: the data set, the methods, the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fewshot.presets import PRESETS
+from fewshot.types import InputError
+from fewshot.ui.errors import shown
+from fewshot.ui.evaluate_data import (
+    INVENTED,
+    OMNIGLOT,
+    OMNIGLOT_SIZE,
+    OWN_ZIP,
+    SOURCES,
+    download_omniglot,
+    omniglot_is_here,
+)
+from fewshot.ui.evaluate_request import FIRST_METHODS, LIMITS, METHOD_TITLES, SWEEPS
+from fewshot.ui.markup import block, escaped, notice
+
+_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclass(frozen=True)
+class EvaluateForm:
+    """The form's inputs, named and ordered as :class:`Request` has them, but for the CLIP model."""
+
+    source: gr.Radio
+    zip_path: gr.File
+    methods: gr.CheckboxGroup
+    preset: gr.Radio
+    against: gr.Dropdown
+    ways: gr.Number
+    shots: gr.Number
+    queries: gr.Number
+    episodes: gr.Number
+    seed: gr.Number
+    sweep: gr.Radio
+    within_group: gr.Checkbox
+
+    @property
+    def names(self) -> list[str]:
+        """Of the inputs."""
+        return list(self.__dataclass_fields__)
+
+    @property
+    def inputs(self) -> list[Any]:
+        """The components, in the same order."""
+        return [getattr(self, name) for name in self.names]
+
+
+def build_evaluate_form() -> EvaluateForm:
+    """Lay out the form and wire what concerns it alone."""
+    source, zip_path = _data_inputs()
+    methods = gr.CheckboxGroup(
+        [(title, name) for name, title in METHOD_TITLES.items()], value=FIRST_METHODS,
+        label="Methods", elem_id="evaluate-methods",
+    )  # fmt: skip
+    preset = gr.Radio(
+        [(p.title, p.name) for p in PRESETS.values()], value="drawings",
+        label="Kind of pictures", info="Which encoders look at them.", elem_id="evaluate-preset",
+    )  # fmt: skip
+    with gr.Row(elem_classes="numbers"):
+        ways = _number("ways", 5, "classes each")
+        shots = _number("shots", 1, "shown of each")
+        queries = _number("queries", 5, "asked of each")
+    sweep = gr.Radio(
+        [(title, name) for name, title in SWEEPS.items()], value="", label="Sweep",
+        info="Several numbers of ways or of shots in place of one.", elem_id="evaluate-sweep",
+    )  # fmt: skip
+    with gr.Row(elem_classes="numbers"):
+        episodes = _number("episodes", 200, f"up to {LIMITS['episodes'][1]:,}")
+        seed = _number("seed", 0, "of the draw")
+        against = gr.Dropdown(
+            [("None", ""), *((title, name) for name, title in METHOD_TITLES.items())],
+            value="prototype", label="Against", info="in each episode", min_width=90,
+            elem_id="evaluate-against",
+        )  # fmt: skip
+    within = gr.Checkbox(
+        False, label="Within one alphabet", visible=False, elem_id="evaluate-within",
+        info="All classes of an episode are of one alphabet, which is harder.",
+    )  # fmt: skip
+    source.change(lambda chosen: gr.update(visible=chosen == OMNIGLOT), source, within, **_QUIET)
+    sweep.change(
+        lambda over: [gr.update(interactive=over != name) for name in ("ways", "shots")],
+        sweep, [ways, shots], **_QUIET,
+    )  # fmt: skip
+    return EvaluateForm(
+        source, zip_path, methods, preset, against, ways, shots, queries, episodes, seed, sweep,
+        within,
+    )  # fmt: skip
+
+
+def _number(name: str, value: int, info: str) -> gr.Number:
+    # Its limits are told by the request: Gradio's own would end the run before it can.
+    return gr.Number(
+        value, label=name.capitalize(), info=info, precision=None, min_width=90,
+        elem_id=f"evaluate-{name}",
+    )  # fmt: skip
+
+
+def _data_inputs() -> tuple[gr.Radio, gr.File]:
+    """The choice of a data set, with what each needs; wired."""
+    source = gr.Radio(
+        [(title, name) for name, title in SOURCES.items()], value=INVENTED, label="Data set",
+        elem_id="evaluate-source",
+    )  # fmt: skip
+    with gr.Column(visible=False) as upload:
+        zip_file = gr.File(
+            label="Your zip", file_types=[".zip"], height=150,
+            elem_id="evaluate-zip",
+        )  # fmt: skip
+        block(
+            "One folder of pictures per class; up to 2,000 pictures and 300 MB unpacked.",
+            elem_classes="hint",
+        )
+    with gr.Column(visible=False) as fetch:
+        status = block(elem_id="omniglot-status")
+        download = gr.Button(
+            f"Download ({OMNIGLOT_SIZE})", size="sm", elem_id="omniglot-download"
+        )  # fmt: skip
+    source.change(
+        lambda chosen: [
+            gr.update(visible=chosen == OWN_ZIP), gr.update(visible=chosen == OMNIGLOT),
+            *omniglot_status(),
+        ],
+        source, [upload, fetch, status, download], **_QUIET,
+    )  # fmt: skip
+    download.click(
+        fetched, None, [status, download], concurrency_id="download", concurrency_limit=1, **_QUIET
+    )
+    return source, zip_file
+
+
+def omniglot_status() -> list[Any]:
+    """Updates: where Omniglot is, and the button to fetch it."""
+    if omniglot_is_here():
+        return [notice("Omniglot is on this machine."), gr.update(visible=False)]
+    return [
+        notice("Omniglot (MIT licence) is not on this machine."),
+        gr.update(visible=True, interactive=True),
+    ]
+
+
+@shown
+def fetched() -> Iterator[list[Any]]:
+    """Download Omniglot: updates for its status and its button."""
+    bar = '<label class="progress">Downloading <progress></progress></label>'
+    yield [bar, gr.update(interactive=False)]
+    try:
+        download_omniglot()
+    except InputError as error:
+        yield [notice(escaped(str(error)), "problem"), gr.update(interactive=True)]
+        return
+    yield omniglot_status()

@@ -1,0 +1,182 @@
+"""An evaluation's figures as HTML: a table, confusion matrices, the pictures behind a cell."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Confusion, Report
+from fewshot.ui.evaluate_request import METHOD_TITLES
+from fewshot.ui.markup import escaped, image, number
+
+if TYPE_CHECKING:
+    from fewshot.evaluation import MethodScore
+
+_FIGURES = {
+    "Accuracy ± 95 %": "mean over episodes, and the half-width of its 95 % interval",
+    "Calibration error": "how far sureness and accuracy lie apart on average; 0 is perfect",
+    "Top 5": "queries whose class is among the five most probable; — up to five ways, where it "
+    "always is",
+    "Episodes": "tasks drawn, the same for every method",
+    "Queries": "pictures classified in all",
+    "Episodes/s": "fitting and classifying, embeddings given",
+}
+
+
+def scores_html(report: Report) -> str:
+    """The table: a line for each method of each run."""
+    against = report.runs[0][0]["against"]
+    titles = dict(_FIGURES)
+    if against:
+        accuracy, *rest = _FIGURES.items()
+        what = f"Less {METHOD_TITLES[against]}"
+        told = "mean difference on the same episodes, and its 95 % interval"
+        titles = dict([accuracy, (what, told), *rest])
+    heads = "".join(f'<th scope="col" title="{told}">{text}</th>' for text, told in titles.items())
+    bodies = []
+    for protocol, evaluation in report.runs:
+        rows = "".join(
+            _score(score, protocol["ways"], bool(against)) for score in evaluation.scores
+        )
+        name = task(protocol)
+        group = (
+            f'<tr class="task"><th scope="rowgroup" colspan="{len(titles) + 1}">{name}</th></tr>'
+        )
+        bodies.append(f"<tbody>{group if len(report.runs) > 1 else ''}{rows}</tbody>")
+    return (
+        '<div class="scores-frame"><table class="scores"><thead><tr><th scope="col">Method</th>'
+        f"{heads}</tr></thead>{''.join(bodies)}</table></div>"
+    )
+
+
+def task(protocol: dict) -> str:
+    """What a run's episodes are like: "5-way 1-shot"."""
+    return f"{protocol['ways']}-way {protocol['shots']}-shot"
+
+
+def summary(report: Report, *, stopped: bool = False) -> str:
+    """What was evaluated on what, in a sentence or two."""
+    protocol, evaluation = report.runs[-1]
+    kinds = task(protocol) if report.planned == 1 else f"{report.planned} kinds of"
+    text = (
+        f"{kinds} episodes with {protocol['queries']} queries a class, drawn from "
+        f"{len(report.classes):,} classes with {report.n_pictures:,} pictures: "
+        f"{protocol['dataset']}."
+    )
+    if stopped:
+        done = evaluation.scores[0].episodes
+        which = "" if report.planned == 1 else f" of the {task(protocol)} ones"
+        text = f"Stopped after {done:,} of {report.asked:,} episodes{which}. {text}"
+    return text
+
+
+def confusion_choices(report: Report) -> list[tuple[str, str]]:
+    """(label, value) of each matrix there is; the value is what :func:`matrix_html` takes."""
+    many = len(report.runs) > 1
+    return [
+        (
+            METHOD_TITLES[method] + (f", {task(report.runs[run][0])}" if many else ""),
+            f"{run}:{method}",
+        )
+        for run, method in report.confusions
+    ]
+
+
+def confusion_at(report: Report, chosen: str) -> Confusion | None:
+    """The confusions of one of those choices; None for any other text."""
+    return {f"{run}:{method}": c for (run, method), c in report.confusions.items()}.get(chosen)
+
+
+def matrix_html(report: Report, chosen: str) -> str:
+    """The confusion matrix of a choice, its cells buttons."""
+    confusion = confusion_at(report, chosen)
+    if confusion is None:
+        return ""
+    columns = "".join(f'<th scope="col">{_face(report, int(c))}</th>' for c in confusion.classes)
+    rows = "".join(_matrix_row(report, confusion, t) for t in range(len(confusion.classes)))
+    return (
+        f'<figure class="confusion" data-of="{escaped(chosen)}"><figcaption>'
+        f"{_caption(confusion)}</figcaption>"
+        '<div class="confusion-frame"><table><thead><tr><td>true ↓ answered →</td>'
+        f"{columns}</tr></thead><tbody>{rows}</tbody></table></div></figure>"
+    )
+
+
+def pictures_html(report: Report, chosen: str, true: int, answered: int) -> str:
+    """The pictures behind a cell, at its positions in the matrix."""
+    confusion = confusion_at(report, chosen)
+    at = (confusion.examples[:, :2] == (true, answered)).all(1)
+    pictures = [int(i) for i in confusion.examples[at, 2]]
+    count = int(confusion.counts[true, answered])
+    names = [escaped(report.classes[confusion.classes[i]]) for i in (true, answered)]
+    times = "once" if count == 1 else f"{count:,} times"
+    said = f"<b>{names[0]}</b> was answered as <b>{names[1]}</b> {times}"
+    if true == answered:
+        said = f"<b>{names[0]}</b> was answered rightly {times}"
+    if len(pictures) < count:
+        pieces = "1 picture" if len(pictures) == 1 else f"{len(pictures)} different pictures"
+        said += f": the first {pieces}" if len(pictures) == REMEMBERED else f": {pieces}"
+    images = "".join(
+        f"<li>{image(report.thumbnails[i], 'A picture behind this cell')}</li>" for i in pictures
+    )
+    return f'<figure class="behind"><figcaption>{said}.</figcaption><ul>{images}</ul></figure>'
+
+
+def _score(score: MethodScore, ways: int, compared: bool) -> str:
+    difference = ""
+    if compared:
+        text = "—" if score.difference is None else _plus_minus(*score.difference, signed=True)
+        difference = f"<td>{text}</td>"
+    top5 = f"{number(100 * score.top5)} %" if ways > 5 else "—"
+    pace = f"{score.episodes_per_second:,.{0 if score.episodes_per_second >= 10 else 1}f}"
+    return (
+        f'<tr data-method="{score.method}"><th scope="row">{METHOD_TITLES[score.method]}</th>'
+        f'<td class="accuracy">{_plus_minus(score.accuracy, score.ci95)}</td>{difference}'
+        f"<td>{number(100 * score.calibration_error, 1)} %</td><td>{top5}</td>"
+        f"<td>{score.episodes:,}</td><td>{score.queries:,}</td><td>{pace}</td></tr>"
+    )
+
+
+def _plus_minus(mean: float, half: float, *, signed: bool = False) -> str:
+    sign = "+" if signed and mean > 0 else ""
+    text = f"{sign}{number(100 * mean)}"
+    return f"{text} %" if math.isnan(half) else f"{text} ± {number(100 * half)} %"
+
+
+def _face(report: Report, class_id: int, words: str = "") -> str:
+    name = escaped(report.classes[class_id])
+    return f'<span class="face" title="{name}">{image(report.faces[class_id], name)}{words}</span>'
+
+
+def _matrix_row(report: Report, confusion: Confusion, true: int) -> str:
+    class_id = int(confusion.classes[true])
+    name = report.classes[class_id]
+    asked = max(1, int(confusion.counts[true].sum()))
+    cells = []
+    for answered, count in enumerate(confusion.counts[true].tolist()):
+        if not count:
+            cells.append("<td></td>")
+            continue
+        kind = "right" if true == answered else "wrong"
+        other = escaped(report.classes[int(confusion.classes[answered])])
+        cells.append(
+            f'<td class="{kind}" style="--share:{100 * count / asked:.0f}%">'
+            f'<button type="button" data-cell="{true},{answered}" '
+            f'title="{escaped(name)}, answered as {other}: {count:,}">{count:,}</button></td>'
+        )
+    head = _face(report, class_id, f"<b>{escaped(name)}</b>")
+    return f'<tr><th scope="row">{head}</th>{"".join(cells)}</tr>'
+
+
+def _caption(confusion: Confusion) -> str:
+    shown, in_all = len(confusion.classes), confusion.n_classes
+    wrong = "1 wrong answer" if confusion.n_errors == 1 else f"{confusion.n_errors:,} wrong answers"
+    said = f"{wrong} in all"
+    if in_all > MOST_CLASSES:
+        said += f"; the {shown} most confused of {in_all:,} classes are shown"
+    elif shown < in_all:
+        said += f"; the {shown} of {in_all} classes that came up are shown"
+    return (
+        f"{said}. Press a number to see the pictures behind it; the diagonal holds the right "
+        "answers."
+    )

@@ -1,0 +1,136 @@
+"""The Evaluate tab: how often methods are right, over episodes of a data set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from fewshot.ui.busy import RunButtons
+from fewshot.ui.engine import Step
+from fewshot.ui.errors import sentence, shown
+from fewshot.ui.evaluate_data import OMNIGLOT
+from fewshot.ui.evaluate_engine import evaluate_in_steps
+from fewshot.ui.evaluate_form import build_evaluate_form
+from fewshot.ui.evaluate_panel import N_OUTPUTS, build_evaluate_panel, finished, said, so_far
+from fewshot.ui.evaluate_report import Report
+from fewshot.ui.evaluate_request import Request
+from fewshot.ui.markup import block, escaped
+from fewshot.ui.settings_panel import SettingsPanel
+
+# Sent to the browser no oftener: a run has hundreds of portions.
+SECONDS_BETWEEN = 0.4
+_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+_GO_TO_RESULTS = """() => {
+  if (innerWidth < 800) document.querySelector("#evaluated").scrollIntoView({behavior: "smooth"});
+}"""
+
+
+def build_evaluate_tab(settings: SettingsPanel) -> None:
+    """Lay out the tab and wire it.
+
+    Args:
+        settings: of the Classify tab, where the CLIP model is chosen.
+    """
+    with gr.Row(elem_classes="halves"):
+        with gr.Column(scale=5, min_width=340, elem_classes="given", elem_id="evaluate-given"):
+            form = build_evaluate_form()
+            progress = block(elem_id="evaluate-progress", elem_classes="while-busy")
+            with gr.Row():
+                run = gr.Button("Evaluate", variant="primary", scale=3, elem_id="evaluate")
+                stop = gr.Button(
+                    "Stop", variant="stop", scale=1, min_width=80, visible=False,
+                    elem_id="evaluate-stop",
+                )  # fmt: skip
+            block(
+                "The CLIP model is the one chosen under Settings in the Classify tab. Nobody else "
+                "is shown your pictures.",
+                elem_classes="hint",
+            )
+        with gr.Column(scale=7, min_width=340, elem_classes="found", elem_id="evaluated"):
+            panel = build_evaluate_panel()
+    # A mutable value, changed in place: what a Stop writes there, the run reads. Gradio's
+    # ``cancels`` would end the run before it could hand out what there is.
+    stopping = gr.State({"asked": False})
+    buttons = RunButtons(stop, progress, [run])
+    run.click(None, None, buttons.outputs, js=buttons.waiting_js, **_QUIET)
+    runs = run.click(
+        partial(run_evaluation, buttons, ("model", *form.names)),
+        [stopping, settings.model, *form.inputs],
+        [*buttons.outputs, *panel.outputs],
+        # Apart from "engine": who classifies does not wait for who evaluates.
+        concurrency_id="evaluate", concurrency_limit=2, **_QUIET,
+    )  # fmt: skip
+    runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
+    runs.success(None, js=_GO_TO_RESULTS, api_visibility="private")
+    stop.click(ask_to_stop, stopping, stop, **_QUIET)
+
+
+@shown
+def run_evaluation(
+    buttons: RunButtons, names: Sequence[str], stopping: dict[str, bool], *values: Any
+) -> Iterator[list[Any]]:
+    """Evaluate: updates for the buttons and the panel, as the episodes go by.
+
+    Args:
+        buttons: that tell of it.
+        names: of the values, as in :class:`Request`.
+        stopping: "asked" is set there to end it.
+        values: what the page's inputs hold.
+    """
+    same = [gr.skip()] * N_OUTPUTS
+    stopping["asked"] = False
+    try:
+        _, *waiting = buttons.busy(Step(0.0, "Reading the pictures"))
+        yield [gr.update(visible=True, interactive=True, value="Stop"), *waiting, *same]
+        request = request_of(dict(zip(names, values, strict=True)))
+        report, told, what = None, 0.0, ""
+        for step in evaluate_in_steps(request):
+            if isinstance(step, Report):
+                report = step
+            if stopping["asked"]:
+                break
+            now = Step(step.share, "Evaluating") if isinstance(step, Report) else step
+            if now.what == what and time.monotonic() - told < SECONDS_BETWEEN:
+                continue
+            told, what = time.monotonic(), now.what
+            news = so_far(step, request.sweep) if isinstance(step, Report) else same
+            yield [*buttons.busy(now), *news]
+        if report is None:
+            last = said("Stopped. Everything you gave is still here.")
+        else:
+            last = finished(report, request.sweep)
+        yield [*buttons.idle(), *last]
+    except Exception as error:
+        # First the buttons, and the sentence where it stays; then the toast, which goes.
+        why = escaped(sentence(error))
+        yield [*buttons.idle(), *said(why, "problem")]
+        raise gr.Error(why, print_exception=False) from error
+
+
+def request_of(values: dict[str, Any]) -> Request:
+    """The request that the page's inputs come to.
+
+    Raises:
+        InputError: as :class:`Request`.
+    """
+    return Request(
+        **values
+        | {
+            "methods": tuple(values["methods"] or ()),
+            "model": values["model"] or None,
+            "against": values["against"] or None,
+            "sweep": values["sweep"] or "",
+            # Hidden, but perhaps still ticked, for any other data.
+            "within_group": bool(values["within_group"]) and values["source"] == OMNIGLOT,
+        }
+    )
+
+
+def ask_to_stop(stopping: dict[str, bool]) -> Any:
+    """Ask the run to end with the figures so far; an update for the button."""
+    stopping["asked"] = True
+    return gr.update(interactive=False, value="Stopping")

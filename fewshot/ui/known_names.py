@@ -1,0 +1,34 @@
+"""What names the embedded CLIP knows, as its card lists them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fewshot.ui.markup import escaped
+
+# As fewshot.encoders.clip_models has it, whose import takes seconds and would delay the page.
+CARD = Path(__file__).parents[2] / "assets" / "checkpoints" / "clip-embedded" / "card.json"
+
+
+def known_names() -> dict[str, tuple[str, ...]]:
+    """Kind of name -> the names, without the kinds of which the card has none."""
+    card = json.loads(CARD.read_text("utf-8"))
+    listed = {"nouns": card.get("nouns"), "letters, digits and symbols": card.get("symbols")}
+    return {kind: tuple(names) for kind, names in listed.items() if names}
+
+
+def known_names_html() -> str:
+    """The names behind a closed ``<details>``, or nothing where the card lists none.
+
+    One line, so that Markdown takes it for one block of HTML.
+    """
+    known = known_names()
+    if not known:
+        return ""
+    counts = " and ".join(f"{len(names):,} {kind}" for kind, names in known.items())
+    lists = "".join(
+        f"<p><b>{kind[0].upper()}{kind[1:]}:</b> {escaped(', '.join(names))}.</p>"
+        for kind, names in known.items()
+    )
+    return f'<details class="known"><summary>All the names it knows: {counts}</summary>{lists}</details>'  # noqa: E501
