@@ -89,13 +89,13 @@ class EpisodeBatch:
             self.query_labels,
         )
 
-    def first(self, count: int) -> EpisodeBatch:
-        """The first ``count`` tasks."""
+    def part(self, some: slice) -> EpisodeBatch:
+        """Some of the tasks."""
         return EpisodeBatch(
-            self.classes[:count],
-            self.support[:count],
+            self.classes[some],
+            self.support[some],
             self.support_labels,
-            self.queries[:count],
+            self.queries[some],
             self.query_labels,
         )
 
@@ -123,6 +123,16 @@ class Episodes:
     def of(cls, batches: Sequence[EpisodeBatch]) -> Episodes:
         """Tasks that a data set prescribes."""
         return cls(sum(len(batch) for batch in batches), lambda: iter(batches))
+
+    def in_portions(self, size: int) -> Episodes:
+        """The same tasks, at most ``size`` of them in a batch."""
+
+        def batches() -> Iterator[EpisodeBatch]:
+            for batch in self.batches():
+                for start in range(0, len(batch), size):
+                    yield batch.part(slice(start, start + size))
+
+        return Episodes(self.count, batches)
 
     def changed(self, change: Callable[[EpisodeBatch], EpisodeBatch]) -> Episodes:
         """The same number of tasks, each batch changed."""
@@ -176,7 +186,8 @@ def draw_episodes(
     def batches() -> Iterator[EpisodeBatch]:
         for start in range(0, episodes, size):
             rng = np.random.default_rng((seed, start // size))
-            yield _draw_batch(sources, eligible, protocol, size, rng).first(episodes - start)
+            batch = _draw_batch(sources, eligible, protocol, size, rng)
+            yield batch.part(slice(episodes - start))
 
     return Episodes(episodes, batches)
 

@@ -153,7 +153,14 @@ class Evaluator:
         Args:
             episodes: a set of them for each protocol to come.
             on_progress: told the share of an embedding that is done, 0 to 1, and what it is.
+
+        Raises:
+            InputError: a method cannot do without supports.
         """
+        shown = all(next(drawn.batches()).support.size for drawn in episodes)
+        for name, method in self._methods.items():
+            if not shown and method.reads_pictures:
+                raise InputError(f"{name} needs at least 1 shot: with 0, only clip can answer.")
         embedded = EmbeddedPool(self.pool, episodes, on_disk=self._on_disk)
         for share, what in self.embedding(embedded):
             on_progress(share, what)
@@ -182,18 +189,15 @@ class Evaluator:
             episodes: at least one; an empty support needs methods that read names alone.
             embedded: from :meth:`embed`.
             on_progress: told the share of the episodes done, 0 to 1.
-
-        Raises:
-            InputError: a method cannot do without supports.
         """
         n_classes = len(self.pool.classes)
         tallies = {name: Tally(n_classes, self._remembered) for name in self._methods}
+        if any(map(_tunes_encoder, self._methods.values())):
+            episodes = episodes.in_portions(1)  # each takes seconds: to be told of, and stopped
         done = 0
         for batch in episodes.batches():
             on_progress(done / len(episodes), "evaluating")
             for name, method in self._methods.items():
-                if not batch.support.shape[1] and method.reads_pictures:
-                    raise InputError(f"{name} needs at least 1 shot: with 0, only clip can answer.")
                 began = time.perf_counter()
                 probabilities = _answers(method, batch, embedded)
                 tallies[name].add(batch, probabilities, time.perf_counter() - began)

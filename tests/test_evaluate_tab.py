@@ -24,7 +24,7 @@ from fewshot.ui import evaluate_engine, evaluate_tab
 from fewshot.ui.busy import RunButtons
 from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import Data, load_data
-from fewshot.ui.evaluate_engine import evaluate_in_steps, in_portions
+from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_panel import EvaluatePanel, pictures_of_cell
 from fewshot.ui.evaluate_plots import BAND, BELOW, bar_frame, line_frame
 from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Report, confusion_of
@@ -83,7 +83,7 @@ def test_numbers_equal_the_evaluator_s(two: Report) -> None:
 
 def test_portions_hold_the_same_episodes() -> None:
     drawn = draw_episodes(invented_alphabet().labels, Protocol(3, 2, 1), 300, 5)
-    portions = list(in_portions(drawn, 25).batches())
+    portions = list(drawn.in_portions(25).batches())
     assert max(map(len, portions)) == 25 and sum(map(len, portions)) == len(drawn) == 300
     for whole, part in zip(drawn, itertools.chain.from_iterable(portions), strict=True):
         np.testing.assert_array_equal(whole.support, part.support)

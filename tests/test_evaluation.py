@@ -225,3 +225,12 @@ def test_csv_has_a_line_for_each_result(pool):
     assert float(lines[1]["accuracy"]) == pytest.approx(result.scores[1].accuracy)
     assert float(lines[1]["difference"]) == pytest.approx(result.scores[1].difference[0])
     assert (lines[0]["difference"], lines[0]["ways"], lines[0]["shots"]) == ("", "5", "2")
+
+
+def test_an_encoder_tuned_to_each_episode_is_told_of_after_each(pool, monkeypatch):
+    guess = np.eye(5, dtype=np.float32)[np.zeros(10, int)]
+    monkeypatch.setattr("fewshot.evaluation._tunes_encoder", lambda method: True)
+    monkeypatch.setattr("fewshot.evaluation.tuned_answers", lambda *_: guess)
+    evaluator = Evaluator(pool, ["prototype"])
+    steps = evaluator.steps(episodes_of(pool), evaluator.embed([episodes_of(pool)]))
+    assert [step.scores[0].episodes for step in steps] == list(range(1, 13))

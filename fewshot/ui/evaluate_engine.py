@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fewshot.types import InputError
@@ -14,7 +13,7 @@ from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, 
 from fewshot.ui.evaluate_request import Request
 
 if TYPE_CHECKING:
-    from fewshot.episodes import EpisodeBatch, Episodes
+    pass
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 PICTURES_AT_ONCE = 32
@@ -69,7 +68,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         asked = {"ways": protocol.ways, "shots": protocol.shots, "queries": protocol.queries}
         asked |= {"within_group": protocol.within_group, "episodes": request.episodes}
         size = SUPPORT_AT_ONCE // (protocol.ways * (protocol.shots + protocol.queries))
-        portions = in_portions(episodes, max(2, min(EPISODES_AT_ONCE, size)))
+        portions = episodes.in_portions(max(2, min(EPISODES_AT_ONCE, size)))
         for evaluation in evaluator.steps(portions, embedded):
             for method in evaluation.confusion:
                 confusions[number, method] = confusion_of(evaluation, method)
@@ -79,24 +78,6 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
                 *album.shown(confusions.values()), data.skipped, request.episodes, len(protocols),
             )  # fmt: skip
         done.append(run)
-
-
-def in_portions(episodes: Episodes, size: int) -> Episodes:
-    """The same episodes, at most ``size`` of them in a batch."""
-    from fewshot.episodes import Episodes
-
-    def batches() -> Iterator[EpisodeBatch]:
-        for batch in episodes.batches():
-            for start in range(0, len(batch), size):
-                some = slice(start, start + size)
-                yield replace(
-                    batch,
-                    classes=batch.classes[some],
-                    support=batch.support[some],
-                    queries=batch.queries[some],
-                )
-
-    return Episodes(len(episodes), batches)
 
 
 if os.environ.get("SPACES_ZERO_GPU"):
