@@ -7,15 +7,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot.losses import marginal_entropy, prototype_loss
+from fewshot.logit_gradients import (
+    cross_entropy_gradient,
+    entropy_gradient,
+    marginal_entropy_gradient,
+)
 from fewshot.methods.adaptation import VIEWS, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.prototype import batch_prototypes
+from fewshot.methods.span import into_span, span_pays
 from fewshot.metrics import cosine_similarities, prototypes
 from fewshot.types import Prediction, Support
 
 MOMENTUM = 0.9
+# Of a row, where it divides: as in torch's normalize.
+SMALLEST_NORM = 1e-12
 # The plan's name where the entropy is the queries'.
 TRANSDUCTIVE = "finetune-transductive"
 
@@ -97,6 +104,7 @@ class FineTune(Method):
         )
 
 
+@torch.no_grad()
 def fine_tune(
     x: Tensor,
     labels: Tensor,
@@ -109,6 +117,11 @@ def fine_tune(
     unlabelled: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Learn W and b of ``e`` episodes at once by full-batch gradient descent with momentum.
+
+    The loss is :func:`fewshot.losses.prototype_loss`, for unlabelled queries less
+    :func:`fewshot.losses.marginal_entropy` times the same weight. Its gradient is in closed form,
+    as differentiating such small steps automatically takes longer than the steps themselves; and
+    where the examples are few for their d, the steps are taken in their span.
 
     Not Adam: where a gradient is only rounding noise, Adam takes steps as large as anywhere, so
     that the order of the support pictures would show in the answer.
@@ -125,27 +138,43 @@ def fine_tune(
     Returns:
         W ``(e, n_way, d)`` and b ``(e, n_way)``.
     """
-    weights = start.clone().requires_grad_()
-    biases = start.new_zeros(start.shape[:2])
-    learned = [weights]
-    if unlabelled is None:
-        learned.append(biases.requires_grad_())
-    optimizer = torch.optim.SGD(learned, lr=learning_rate, momentum=MOMENTUM)
+    truth = F.one_hot(labels, start.shape[1]).mT.to(x.dtype)  # (e, n_way, n)
+    vectors = torch.cat([x, start] if unlabelled is None else [x, unlabelled, start], 1)
+    m, basis = vectors.shape[1] - start.shape[1], None
+    if span_pays(m, *start.shape[1:], steps, x.device):
+        basis, vectors = into_span(vectors)
+    z, weights = vectors[:, :m], vectors[:, m:].clone()
+    biases = weights.new_zeros(*start.shape[:2], 1)
+    velocity, bias_velocity = torch.zeros_like(weights), torch.zeros_like(biases)
     for _ in range(steps):
-        rows = F.normalize(weights, dim=2).mT  # (e, d, n_way)
-        logits, unlabelled_logits = (
-            None if z is None else temperature * z @ rows + biases.unsqueeze(1)
-            for z in (x, unlabelled)
-        )
-        mean = prototype_loss(
-            logits.flatten(0, 1),
-            labels.flatten(),
-            entropy_weight,
-            None if unlabelled is None else unlabelled_logits.flatten(0, 1),
-        )
-        if unlabelled is not None:
-            mean = mean - entropy_weight * marginal_entropy(unlabelled_logits)
-        optimizer.zero_grad()
-        (mean * len(x)).backward()  # the sum over episodes: none feels how many there are
-        optimizer.step()
-    return weights.detach(), biases.detach()
+        products = weights @ z.mT  # (e, n_way, n + q)
+        squared_norms = weights.square().sum(2, keepdim=True).clamp_min(SMALLEST_NORM**2)
+        scale = temperature * squared_norms.rsqrt()
+        log_p = torch.addcmul(biases, products, scale).log_softmax(1)
+        slope = _slope(log_p, truth, entropy_weight)
+        if unlabelled is None:
+            bias_velocity.mul_(MOMENTUM).add_(slope.sum(2, keepdim=True))
+            biases.sub_(bias_velocity, alpha=learning_rate)
+        # By way of w·z, less what runs along w: a longer row answers no differently.
+        slope = slope * scale
+        along = (slope * products).sum(2, keepdim=True) / squared_norms
+        velocity.mul_(MOMENTUM).baddbmm_(slope, z).addcmul_(along, weights, value=-1)
+        weights.sub_(velocity, alpha=learning_rate)
+    return weights if basis is None else weights @ basis.mT, biases.squeeze(2)
+
+
+def _slope(log_p: Tensor, truth: Tensor, entropy_weight: float) -> Tensor:
+    """Gradient of each episode's loss with respect to its logits.
+
+    Args:
+        log_p: ``(e, n_way, n + q)`` log-probabilities of the examples, then of the unlabelled.
+        truth: ``(e, n_way, n)`` 1 at an example's class, else 0.
+        entropy_weight: see :func:`fine_tune`.
+    """
+    n, p = truth.shape[2], log_p.exp()
+    slope = cross_entropy_gradient(p[..., :n], truth)
+    if p.shape[2] == n:
+        return slope.add_(entropy_gradient(p, log_p), alpha=entropy_weight)
+    p, log_p = p[..., n:], log_p[..., n:]
+    unsure = entropy_gradient(p, log_p) - marginal_entropy_gradient(p)
+    return torch.cat([slope, entropy_weight * unsure], 2)

@@ -1,0 +1,142 @@
+"""Fine-tuning many episodes at once against stochastic gradient descent on each by itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewshot.losses import marginal_entropy, prototype_loss
+from fewshot.methods import finetune
+from fewshot.methods.finetune import fine_tune
+from fewshot.methods.span import into_span, span_pays
+
+EPISODES, WAYS, DIM = 3, 4, 32
+SETTINGS = {"steps": 60, "learning_rate": 0.05, "temperature": 12.0, "entropy_weight": 0.4}
+TRANSDUCTIVE = pytest.mark.parametrize("transductive", [False, True])
+
+
+@pytest.fixture(params=[False, True], ids=["as they are", "in their span"])
+def in_span(request, monkeypatch) -> None:
+    """The steps are taken both ways, whichever is faster."""
+    monkeypatch.setattr(finetune, "span_pays", lambda *_: request.param)
+
+
+def unit(*shape: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
+
+
+def tasks(transductive: bool) -> dict:
+    """Unlike episodes, each with labels of its own, and rows that no example resembles."""
+    return {
+        "x": unit(EPISODES, 9, DIM, seed=0),
+        "labels": torch.tensor(
+            [[0, 1, 2, 3, 0, 1, 2, 3, 0], [3, 2, 1, 0, 3, 3, 3, 2, 1], [0, 0, 1, 2, 2, 2, 2, 2, 3]]
+        ),
+        "start": 1.7 * unit(EPISODES, WAYS, DIM, seed=1),
+        "unlabelled": unit(EPISODES, 6, DIM, seed=2) if transductive else None,
+    }
+
+
+def in_single_precision(task: dict) -> dict:
+    return {
+        name: value.float() if value is not None and value.is_floating_point() else value
+        for name, value in task.items()
+    }
+
+
+def one_by_one(x, labels, start, unlabelled, **settings) -> tuple[Tensor, Tensor]:
+    """Automatic differentiation of the losses as defined, an episode at a time."""
+    learned = []
+    for e in range(len(x)):
+        w = start[e].clone().requires_grad_()
+        b = torch.zeros_like(w[:, 0]).requires_grad_()
+        parameters = [w, b] if unlabelled is None else [w]
+        optimizer = torch.optim.SGD(parameters, lr=settings["learning_rate"], momentum=0.9)
+        for _ in range(settings["steps"]):
+
+            def logits(z, w=w, b=b):
+                return settings["temperature"] * F.cosine_similarity(z[:, None], w[None], 2) + b
+
+            weight = settings["entropy_weight"]
+            asked = None if unlabelled is None else logits(unlabelled[e])
+            loss = prototype_loss(logits(x[e]), labels[e], weight, asked)
+            if asked is not None:
+                loss = loss - weight * marginal_entropy(asked[None])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        learned.append((w.detach(), b.detach()))
+    return torch.stack([w for w, _ in learned]), torch.stack([b for _, b in learned])
+
+
+@TRANSDUCTIVE
+def test_each_episode_gets_what_descent_on_it_alone_gives(in_span, transductive):
+    task = tasks(transductive)
+    expected = one_by_one(**task, **SETTINGS)
+    assert (expected[0] - task["start"]).norm(dim=2).min() > 0.2  # every row has moved
+    assert (expected[1].abs().max() > 0.1) != transductive
+    for ours, theirs in zip(fine_tune(**task, **SETTINGS), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
+    single = fine_tune(**in_single_precision(task), **SETTINGS)
+    for ours, theirs in zip(single, expected, strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=2e-5)
+
+
+def test_examples_that_contradict_each_other_at_a_high_temperature(in_span):
+    """Twice the same pictures under other labels: combinations of them are not unique."""
+    task = tasks(transductive=False)
+    task["x"][:, 4:8] = task["x"][:, :4]
+    task["labels"][:, 4:8] = task["labels"][:, :4].roll(1, 1)
+    task["start"] = task["x"][:, :WAYS]
+    settings = SETTINGS | {"steps": 30, "temperature": 300.0}
+    for ours, theirs in zip(
+        fine_tune(**task, **settings), one_by_one(**task, **settings), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    for learned in fine_tune(**in_single_precision(task), **(settings | {"steps": 500})):
+        assert torch.isfinite(learned).all()
+
+
+def test_a_class_of_opposite_pictures_stays_finite(in_span):
+    task = in_single_precision(tasks(transductive=False))
+    task["start"][:, 0] = 0  # the mean of a picture and its opposite has no direction
+    for learned in fine_tune(**task, **SETTINGS):
+        assert torch.isfinite(learned).all()
+
+
+@TRANSDUCTIVE
+def test_no_steps_leave_the_rows_as_they_are(transductive):
+    task = in_single_precision(tasks(transductive))
+    weights, biases = fine_tune(**task, **(SETTINGS | {"steps": 0}))
+    assert torch.equal(weights, task["start"]) and not biases.any()
+
+
+def test_arguments_stay_as_they_are():
+    task = tasks(transductive=True)
+    fine_tune(**task, **SETTINGS)
+    for name, value in tasks(transductive=True).items():
+        assert torch.equal(task[name], value)
+
+
+def test_the_span_serves_few_examples_of_many_numbers_over_many_steps():
+    cpu = torch.device("cpu")
+    assert span_pays(25, 5, 512, 50, cpu)
+    assert not span_pays(25, 5, 512, 1, cpu)
+    assert not span_pays(25, 5, 512, 0, cpu)
+    assert not span_pays(300, 5, 512, 50, cpu)
+    assert not span_pays(60, 5, 64, 500, cpu)  # more vectors than dimensions
+    assert not span_pays(25, 5, 512, 50, torch.device("cuda"))
+
+
+def test_in_their_span_vectors_keep_their_inner_products():
+    x = unit(2, 6, 16, seed=0)
+    x[:, 3], x[:, 4], x[1, 5] = x[:, 0], x[:, 1] + x[:, 2], 0
+    basis, coordinates = into_span(x)
+    assert basis.shape == (2, 16, 6) and coordinates.shape == (2, 6, 6)
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(6).double().expand(2, 6, 6))
+    torch.testing.assert_close(coordinates @ basis.mT, x)
+    torch.testing.assert_close(coordinates @ coordinates.mT, x @ x.mT)
