@@ -185,6 +185,67 @@ def test_evaluate_within_alphabet_and_on_a_tree(data, capsys):
     assert capsys.readouterr().out.count("prototype") == 2
 
 
+def test_evaluate_with_queries_from_a_second_data_set(data, tmp_path, capsys):
+    """Supports of one folder, queries of another; matched by name."""
+    shown, asked = tmp_path / "shown", tmp_path / "asked.zip"
+    characters = sorted(sorted((data / "images_evaluation").iterdir())[0].iterdir())
+    names = "abcdef"
+    for name, folder in zip(names, characters, strict=True):
+        (shown / name).mkdir(parents=True)
+        for file in sorted(folder.iterdir())[:3]:
+            (shown / name / file.name).write_bytes(file.read_bytes())
+    with zipfile.ZipFile(asked, "w") as archive:  # without f, with x, and with a picture of shown
+        for name, folder in zip("abcdex", characters, strict=True):
+            for file in sorted(folder.iterdir())[2:]:
+                archive.writestr(f"{name}/{file.name}", file.read_bytes())
+    output = tmp_path / "out.json"
+    arguments = ["evaluate", "--dataset", str(shown), "--query-dataset", str(asked)]
+    arguments += ["--methods", "prototype,tca", "--against", "prototype", "--episodes", "20"]
+    assert main([*arguments, "--ways", "5", "--queries", "3", "--json", str(output)]) == 0
+    report = json.loads(output.read_text())
+    protocol = report["protocol"]
+    assert (protocol["dataset"], protocol["query_dataset"]) == ("shown", "asked.zip")
+    prototype, tca = report["results"]
+    assert prototype["queries"] == 20 * 5 * 3 and not prototype["transductive"]
+    assert tca["transductive"] and tca["against"] == "prototype"
+    said = capsys.readouterr()
+    assert said.out.count("transductive") == 1
+    assert "supports’ data set has: 1, left out (f)." in said.err
+    assert "queries’ data set has: 1, left out (x)." in said.err
+    assert "supports’, too: 5, left out" in said.err
+    line = refused(capsys, *arguments, "--ways", "5", "--queries", "4")
+    assert "1 and 4 pictures" in line
+    assert "6-way" in refused(capsys, *arguments, "--ways", "6")
+
+
+def test_data_sets_that_do_not_go_together(data, tmp_path, capsys):
+    alphabet = sorted((data / "images_evaluation").iterdir())[0]
+    for i, folder in enumerate(sorted(alphabet.iterdir())[:2]):
+        (tmp_path / "other" / f"letter {i}").mkdir(parents=True)
+        for file in folder.iterdir():
+            (tmp_path / "other" / f"letter {i}" / file.name).write_bytes(file.read_bytes())
+    first = ["evaluate", "--dataset", str(alphabet), "--ways", "2"]
+    other = ["--query-dataset", str(tmp_path / "other")]
+    assert "no class name in common" in refused(capsys, *first, *other)
+    same = ["--query-dataset", str(alphabet)]
+    assert "the same pictures" in refused(capsys, *first, *same)
+    assert "--query-dataset" in refused(capsys, *first, "--query-data", "x")
+    assert "--shots 0" in refused(capsys, *first, *same, "--shots", "0")
+    assert "Lake" in refused(capsys, *first, "--query-dataset", "lake")
+
+
+def test_queries_of_omniglot_from_a_second_folder(data, tmp_path, capsys):
+    """The same characters by other hands, within alphabets."""
+    write_omniglot_tree(
+        tmp_path, alphabets=2, characters=6, drawers=3, split="images_evaluation", seed=8
+    )
+    arguments = ["evaluate", "--data", str(data), "--query-dataset", "omniglot"]
+    arguments += ["--query-data", str(tmp_path), "--within-alphabet", "--ways", "5"]
+    arguments += ["--methods", "pixels", "--queries", "3", "--episodes", "5"]
+    assert main(arguments) == 0
+    assert "5 episodes, 75 queries" in capsys.readouterr().out
+
+
 def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
     common = ["train", "prototype", "--data", str(data), "--batch", "16", "--seed", "1"]
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
@@ -254,6 +315,34 @@ def test_an_output_that_cannot_be_written(capsys, support_zip, tmp_path):
     output = str(tmp_path / "file" / "out.json")
     arguments = ["classify", "--support", str(support_zip), "--query", query, "--json", output]
     assert "out.json" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["classify", "--support", "letters.zip", "--query", "x.png", "--json"],
+        ["evaluate", "--json"],
+        ["evaluate", "--csv"],
+        ["bench", "classify", "--json"],
+        ["tune", "drawings", "--data", "omniglot", "--output"],
+        ["train", "prototype", "--output"],
+        ["train", "clip", "--output"],
+    ],
+)
+def test_a_folder_that_is_not_there_is_refused_before_the_work(capsys, tmp_path, command):
+    missing = tmp_path / "rseults"
+    line = refused(capsys, *command, str(missing / "out"))
+    assert f"no folder {missing}" in line and not missing.exists()
+
+
+def test_a_folder_in_place_of_a_file(capsys, tmp_path):
+    assert "is a folder" in refused(capsys, "evaluate", "--json", str(tmp_path))
+
+
+def test_download_names_only_what_can_be_downloaded(capsys):
+    line = refused(capsys, "download", "nope")
+    assert "nope" in line and "ViT-B-32" in line and "hf-hub:" in line
+    assert "embedded" not in line and "folder" not in line
 
 
 def test_as_a_module():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fewshot.data.distortions import DISTORTIONS, distort
 from fewshot.data.pool import Pool
@@ -62,6 +63,42 @@ def test_paper_lit_too_brightly_is_white():
     assert max(page.max() for page in pages) == 255  # some are
     for page in pages:  # light and grain alone make no pixel differ much from its neighbour
         assert np.abs(np.diff(page.astype(int), axis=0)).max() < 40
+
+
+def test_blurred_spreads_the_ink_and_loses_none():
+    soft = 255 - DISTORTIONS["blurred"](stroke(), rng()).astype(float).mean(2)
+    sharp = 255 - stroke().astype(float).mean(2)
+    assert soft.shape == (105, 105)
+    assert soft.sum() == pytest.approx(sharp.sum(), rel=0.03)
+    assert soft.max() < 160
+    # Across the middle of a long stroke the ink is spread as a Gaussian of 2.5 to 4 pixels,
+    # whose variance adds to that of the stroke, (3² - 1) / 12.
+    across, columns = soft[50], np.arange(105)
+    mean = (across * columns).sum() / across.sum()
+    variance = (across * (columns - mean) ** 2).sum() / across.sum() - 8 / 12
+    assert mean == pytest.approx(51, abs=0.1)
+    assert 2.4 < np.sqrt(variance) < 4.1
+
+
+def test_blurred_scales_with_the_picture():
+    large = np.kron(stroke(), np.ones((2, 2, 1), np.uint8))
+    soft, larger = (DISTORTIONS["blurred"](x, rng()).astype(float) for x in (stroke(), large))
+    reduced = larger.reshape(105, 2, 105, 2, 3).mean((1, 3))
+    assert np.abs(reduced - soft).max() < 6
+
+
+def test_rough_is_small_uneven_soft_and_broad():
+    page = DISTORTIONS["rough"](stroke(), rng()).astype(float).mean(2)
+    paper = Image.fromarray(DISTORTIONS["paper"](stroke(), rng()))
+    paper = np.asarray(paper.resize((96, 96), Image.Resampling.BOX)).astype(float).mean(2)
+    assert page.shape == (96, 96)
+    corners = [page[:8, :8].mean(), page[:8, -8:].mean(), page[-8:, :8].mean()]
+    assert np.ptp(corners) > 5
+    assert page.min() < min(corners) - 40  # the ink is still there
+    # Softer than such a photograph in focus, though the pen is broader.
+    assert np.abs(np.diff(page, axis=1)).max() < 0.6 * np.abs(np.diff(paper, axis=1)).max()
+    share = [(x < (x.min() + np.median(x)) / 2).mean() for x in (page, paper)]
+    assert share[0] > 1.8 * share[1]  # broader: a stroke three pixels wide has become seven
 
 
 def a_pool() -> tuple[Pool, list[Episodes]]:

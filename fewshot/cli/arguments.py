@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,30 @@ def names(text: str) -> list[str]:
     if not found:
         raise argparse.ArgumentTypeError(f"“{text}” names nothing")
     return found
+
+
+def output_path(text: str) -> Path:
+    """An argparse type: a place to write to, in a folder that is there.
+
+    Refused before the work starts: a folder that is not there is more often a slip of the hand
+    than wished for, and results that cannot be written are lost.
+    """
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"there is no folder {path.parent} to write {path.name} to: make it first"
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{path.parent} is a folder you may not write to")
+    return path
+
+
+def output_file(text: str) -> Path:
+    """An argparse type: the same for a single file."""
+    path = output_path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder: name a file in it")
+    return path
 
 
 def add_preset(parser: argparse.ArgumentParser) -> None:

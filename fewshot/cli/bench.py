@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fewshot.cli.arguments import write_json
+from fewshot.cli.arguments import output_file, write_json
 
 HELP = "Measure speeds side by side, as ratios."
 EXAMPLES = """\
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("what", choices=("training", "classify", "evaluation"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="Omniglot, for training")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=output_file, metavar="FILE")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 import zipfile
 from pathlib import Path
 
-from fewshot.cli.arguments import add_preset, at_least, names, write_json
+from fewshot.cli.arguments import add_preset, at_least, names, output_file, write_json
 from fewshot.types import InputError
 
 HELP = "Classify pictures from a few labelled ones, with every method side by side."
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--query", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument("--methods", type=names, metavar="NAME,NAME")
     parser.add_argument("--steps", type=at_least(0), help="fine-tuning steps")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="default: print it")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="default: print it")
     add_preset(parser)
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from fewshot.types import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fewshot.data.pool import Pool
     from fewshot.episodes import Episodes
 
@@ -22,11 +24,14 @@ class Dataset:
         pool: its pictures.
         fixed: its episodes, where it prescribes them.
         skipped: a sentence for each file that was left out.
+        asked: ``(n,)`` bool, True for pictures that are queries alone, False for those that are
+            supports alone; None where any may be either.
     """
 
     pool: Pool
     fixed: Episodes | None = None
     skipped: tuple[str, ...] = ()
+    asked: np.ndarray | None = None
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +52,41 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
         "validation (classes kept out of training), unseen and unseen-validation (pictures kept "
         "out of training, of classes that were in it)",
     )
+
+
+def add_query_dataset(parser: argparse.ArgumentParser) -> None:
+    """``--query-dataset`` and ``--query-data``."""
+    parser.add_argument(
+        "--query-dataset",
+        metavar="NAME|PATH",
+        help="take the queries from a second data set, and the supports alone from the first: "
+        "omniglot, photos, or any folder or zip of class folders; classes are matched by name, and "
+        "those that only one of the two has are left out",
+    )
+    parser.add_argument("--query-data", type=Path, metavar="DIR", help="where that one lies")
+
+
+def load_domains(arguments: argparse.Namespace) -> Dataset:
+    """Read the data set, and that of the queries where there is one of their own.
+
+    Raises:
+        InputError: one cannot be read, or they do not go together.
+    """
+    if arguments.query_dataset is None:
+        if arguments.query_data is not None:
+            raise InputError("--query-data says where --query-dataset lies: give that, too.")
+        return load_dataset(arguments)
+    if "lake" in (arguments.dataset, arguments.query_dataset):
+        raise InputError("Lake's runs prescribe their own queries: they take no --query-dataset.")
+    if 0 in arguments.shots:
+        raise InputError("With --shots 0 nothing is shown: name one data set, by --dataset.")
+    from fewshot.data.pool import two_domains
+
+    shown = load_dataset(arguments)
+    second = {"dataset": arguments.query_dataset, "data": arguments.query_data}
+    asked = load_dataset(argparse.Namespace(**second, split=arguments.split))
+    pool, of_queries, left_out = two_domains(shown.pool, asked.pool)
+    return Dataset(pool, skipped=(*shown.skipped, *asked.skipped, *left_out), asked=of_queries)
 
 
 def load_dataset(arguments: argparse.Namespace) -> Dataset:

@@ -14,11 +14,12 @@ from fewshot.cli.arguments import (
     add_preset,
     at_least,
     names,
+    output_file,
     stopping,
     write_json,
     write_text,
 )
-from fewshot.cli.datasets import Dataset, add_dataset, load_dataset
+from fewshot.cli.datasets import Dataset, add_dataset, add_query_dataset, load_domains
 from fewshot.types import InputError
 
 if TYPE_CHECKING:
@@ -36,13 +37,16 @@ EXAMPLES = """\
   python -m fewshot evaluate --dataset lake --data all_runs
   python -m fewshot evaluate --dataset my_photos.zip --preset photos --ways 5 --shots 5
   python -m fewshot evaluate --data omniglot --ways 5,10,20,40,60 --shots 1,5 --csv curves.csv
-  python -m fewshot evaluate --data omniglot --ways 5 --shots 1-5 --against prototype"""
+  python -m fewshot evaluate --data omniglot --ways 5 --shots 1-5 --against prototype
+  python -m fewshot evaluate --dataset drawn.zip --query-dataset photographed.zip \\
+      --ways 5 --methods prototype,tca --against prototype"""
 DEFAULT_METHODS = ["pixels", "siamese", "triplet", "prototype", "finetune"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_dataset(parser)
+    add_query_dataset(parser)
     parser.add_argument(
         "--ways", type=_ways, default=[20], metavar="N,N", help="classes, some numbers, or all"
     )
@@ -77,13 +81,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--distort",
         metavar="NAME",
-        help="drawings changed: inverted, coloured, thick, off-centre or paper (photographed)",
+        help="drawings changed: inverted, coloured, thick, off-centre, paper "
+        "(photographed), blurred, or rough (a broad pen, photographed out of focus)",
     )
     parser.add_argument(
         "--queries-only", action="store_true", help="distort the queries, not the supports"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="a line for each result")
+    parser.add_argument("--json", type=output_file, metavar="FILE")
+    parser.add_argument("--csv", type=output_file, metavar="FILE", help="a line for each result")
     add_preset(parser)
 
 
@@ -97,7 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
     for name in arguments.methods:
         if name not in METHODS:
             raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
-    loaded = load_dataset(arguments)
+    loaded = load_domains(arguments)
     tasks = _tasks(arguments, loaded)
     pool = loaded.pool
     if arguments.distort:
@@ -177,6 +182,8 @@ def _line(score: MethodScore) -> str:
         f"{score.episodes_per_second:.0f} episodes/s, top-5 {100 * score.top5:.2f} %, "
         f"calibration error {100 * score.calibration_error:.1f} %"
     )
+    if score.transductive:
+        line += ", transductive"
     if score.difference is None:
         return line
     mean, half = score.difference
@@ -208,6 +215,8 @@ def _tasks(arguments: argparse.Namespace, loaded: Dataset) -> list[Task]:
         return [(facts | {"ways": len(next(iter(fixed)).classes), "shots": 1}, fixed)]
     if arguments.dataset in ("omniglot", "photos"):
         facts["split"] = arguments.split
+    if arguments.query_dataset is not None:
+        facts["query_dataset"] = Path(arguments.query_dataset).name
     tasks = []
     for ways, shots in product(arguments.ways, arguments.shots):
         drawn = {"ways": ways or len(pool.classes), "shots": shots}
@@ -218,7 +227,12 @@ def _tasks(arguments: argparse.Namespace, loaded: Dataset) -> list[Task]:
             continue
         drawn |= {"queries": arguments.queries, "within_group": arguments.within_alphabet}
         episodes = draw_episodes(
-            pool.labels, Protocol(**drawn), arguments.episodes, arguments.seed, pool.groups
+            pool.labels,
+            Protocol(**drawn),
+            arguments.episodes,
+            arguments.seed,
+            pool.groups,
+            loaded.asked,
         )
         tasks.append((facts | drawn | {"episodes": arguments.episodes}, episodes))
     return tasks

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from fewshot.cli.arguments import at_least, names
+from fewshot.cli.arguments import at_least, names, output_file
 from fewshot.types import InputError
 
 HELP = "Choose learning rates and steps for learning from a support set, on validation classes."
@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="EPISODES",
         help="also for the image tower's last block: some ten seconds an episode",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="default: where it is read")
+    parser.add_argument(
+        "--output", type=output_file, metavar="FILE", help="default: where it is read"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

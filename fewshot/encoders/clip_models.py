@@ -144,7 +144,12 @@ def download_clip(model: str | None = None) -> ClipFolder:
     name = clip_name(model) or DEFAULT_CLIP
     repository = _repository(name)
     if repository is None:
-        return _found(name)
+        if name == EMBEDDED or Path(name).expanduser().is_dir():
+            return _found(name)  # here already
+        raise InputError(
+            f"There is no CLIP model “{name}” to download: choose {', '.join(CLIP_MODELS)}, or "
+            "hf-hub:OWNER/NAME."
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
