@@ -26,7 +26,8 @@ from fewshot.types import (
     SupportSet,
 )
 
-# In this order on the page, in tables and in JSON.
+# What is compared unless others are asked for, and the cards of the page, in this order: the
+# registry holds more, which the command line and the Evaluate tab offer.
 COMPARED = ("siamese", "triplet", "finetune", "clip", "clip-adapter")
 NEIGHBOURS = 5
 
@@ -123,7 +124,7 @@ def fit(
     for number, name in enumerate(methods):
         on_progress(number / len(methods), METHODS[name].title)
         try:
-            encoder = encoder_of(chosen.encoders[name], model)
+            encoder = encoder_of(chosen.encoder_of(name), model)
         except InputError as error:
             unavailable[name] = str(error)
             continue

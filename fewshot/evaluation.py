@@ -19,7 +19,7 @@ from fewshot.encoders import get_encoder
 from fewshot.episodes import Episode, EpisodeBatch, Episodes
 from fewshot.methods import METHODS, Method, Settings
 from fewshot.metrics import mean_interval
-from fewshot.presets import get_preset
+from fewshot.presets import Preset, get_preset
 from fewshot.prompts import templates
 from fewshot.tally import Tally
 from fewshot.types import InputError, Support, SupportSet
@@ -48,6 +48,7 @@ class MethodScore:
         difference: mean of its accuracy less the reference method's on the same episodes, and
             the half-width of the 95% interval of that mean; None without a reference.
         against: that reference's name, or None.
+        transductive: whether it saw all queries of an episode at once.
     """
 
     method: str
@@ -60,6 +61,7 @@ class MethodScore:
     calibration_error: float
     difference: tuple[float, float] | None = None
     against: str | None = None
+    transductive: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Evaluator:
         settings = settings or replace(Settings(), templates=templates(chosen.templates))
         self.pool, self._against, self._on_disk = pool, against, on_disk
         self._remembered = remembered
-        self._methods = {name: _build(name, chosen.encoders, settings, model) for name in methods}
+        self._methods = {name: _build(name, chosen, settings, model) for name in methods}
 
     def run(self, episodes: Episodes, on_progress: Progress = quietly) -> Evaluation:
         """The figures over all episodes; see :meth:`steps`."""
@@ -206,8 +208,9 @@ class Evaluator:
 
     def _figures(self, tallies: dict[str, Tally]) -> Evaluation:
         encoders = {name: method.encoder for name, method in self._methods.items()}
+        scores = [_score(name, tallies, self._against) for name in tallies]
         return Evaluation(
-            [_score(name, tallies, self._against) for name in tallies],
+            [replace(s, transductive=self._methods[s.method].transductive) for s in scores],
             {name: e.checkpoint for name, e in encoders.items() if e.checkpoint},
             {name: tally.accuracies for name, tally in tallies.items()},
             {n: t.confusion.copy() for n, t in tallies.items() if t.confusion is not None},
@@ -234,10 +237,10 @@ def _score(name: str, tallies: dict[str, Tally], against: str | None) -> MethodS
     )
 
 
-def _build(name: str, encoders: dict[str, str], settings: Settings, model: str | None) -> Method:
+def _build(name: str, preset: Preset, settings: Settings, model: str | None) -> Method:
     if name not in METHODS:
         raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
-    return METHODS[name](get_encoder(encoders[name], model), settings)
+    return METHODS[name](get_encoder(preset.encoder_of(name), model), settings)
 
 
 def _tunes_encoder(method: Method) -> bool:

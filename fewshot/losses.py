@@ -77,6 +77,41 @@ def batch_hard_triplet_loss(x: Tensor, labels: Tensor, margin: float) -> Tensor:
     return triplet_loss(x[usable], x[hardest_positive[usable]], x[hardest_negative[usable]], margin)
 
 
+def relation_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean of ``(r − 1)²`` for the true class and ``r²`` for the others, ``r = sigmoid(logit)``.
+
+    Sung et al.: Learning to compare: relation network for few-shot learning, CVPR 2018,
+    https://arxiv.org/abs/1711.06025.
+
+    Args:
+        logits: ``(…, q, n_way)``.
+        labels: ``(q,)`` int64, the same for all leading dimensions.
+    """
+    truth = F.one_hot(labels, logits.shape[-1]).to(logits.dtype)
+    return (logits.sigmoid() - truth).square().mean()
+
+
+def one_shot_loss(x: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
+    """Cross-entropy of every 1-shot episode in a batch, each image in turn a class's support.
+
+    For each two images i, j of one class, query i is to be given j's class rather than that of any
+    image k of another: the mean of ``log(1 + Σ_k exp(scale·(x_i·x_k − x_i·x_j + margin)))``, over
+    ordered pairs. Sohn: Improved deep metric learning with multi-class N-pair loss objective,
+    NeurIPS 2016, with CosFace's margin (https://arxiv.org/abs/1801.09414).
+
+    Args:
+        x: ``(b, d)`` unit-norm embeddings.
+        labels: ``(b,)`` class ids; some class must occur twice, and two must differ.
+        scale: factor on cosines.
+        margin: by which the cosine to the true support is to be the greater.
+    """
+    logits = scale * x @ x.T
+    same = labels.unsqueeze(1) == labels
+    others = logits.masked_fill(same, -torch.inf).logsumexp(1)
+    i, j = (same & ~torch.eye(len(x), dtype=torch.bool, device=x.device)).nonzero(as_tuple=True)
+    return F.softplus(others[i] - logits[i, j] + scale * margin).mean()
+
+
 def prototype_loss(
     logits: Tensor,
     labels: Tensor,

@@ -25,6 +25,19 @@ class Preset:
     templates: str
     note: str = ""
 
+    def encoder_of(self, method: str) -> str:
+        """The encoder that a method uses.
+
+        Raises:
+            InputError: the preset has none for it.
+        """
+        if method not in self.encoders:
+            raise InputError(
+                f"The preset {self.name} has no encoder for {method}: choose "
+                f"{', '.join(self.encoders)}."
+            )
+        return self.encoders[method]
+
 
 PRESETS = {
     "drawings": Preset(
@@ -38,6 +51,14 @@ PRESETS = {
             "clip-adapter": "clip",
             "fusion": "clip",
             "prototype": "drawings-prototype",
+            "nearest": "drawings-prototype",
+            "siamese-contrastive": "drawings-contrastive",
+            "matching": "drawings-matching",
+            "prototypical": "drawings-prototypical",
+            "relation": "drawings-relation",
+            "maml": "drawings-maml",
+            "koch": "koch",
+            "tca": "drawings-prototype",
             "pixels": "pixels",
         },
         templates="drawing",
@@ -53,6 +74,11 @@ PRESETS = {
             "clip-adapter": "clip",
             "fusion": "clip",
             "prototype": "clip",
+            "nearest": "clip",
+            "siamese-contrastive": "clip",
+            "matching": "clip",
+            "prototypical": "clip",
+            "tca": "clip",
             "pixels": "pixels",
         },
         templates="photo",

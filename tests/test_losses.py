@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from fewshot.losses import (
     batch_hard_triplet_loss,
     contrastive_loss,
     marginal_entropy,
+    one_shot_loss,
     pair_loss,
     prototype_loss,
     triplet_loss,
@@ -219,6 +221,23 @@ def test_batch_hard_on_duplicates() -> None:
     # The anchor is not its own negative, nor its duplicate of another class its positive.
     mixed = torch.tensor([[0.0], [2.0], [0.0], [2.0]])
     assert batch_hard_triplet_loss(mixed, torch.tensor([0, 0, 1, 1]), 0.0).item() == 4
+
+
+def test_one_shot_loss() -> None:
+    x = torch.nn.functional.normalize(random(9, 5), dim=1)
+    labels = torch.tensor([0, 0, 1, 2, 2, 2, 1, 0, 3])
+    terms = []
+    for i, j in itertools.permutations(range(9), 2):
+        if labels[i] != labels[j]:
+            continue
+        # The episode: query i, support j, and every image of another class as a class.
+        logits = [7.0 * (float(x[i] @ x[j]) - 0.2)]
+        logits += [7.0 * float(x[i] @ x[k]) for k in range(9) if labels[k] != labels[i]]
+        terms.append(-math.log(math.exp(logits[0]) / sum(map(math.exp, logits))))
+    assert len(terms) == 6 + 2 + 6
+    expected = sum(terms) / len(terms)
+    assert one_shot_loss(x, labels, 7.0, 0.2).item() == pytest.approx(expected, rel=1e-9)
+    check_gradient(lambda x: one_shot_loss(x, labels, 7.0, 0.2), x)
 
 
 # Prototypes

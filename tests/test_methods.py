@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from fewshot.encoders.base import Encoder
+from fewshot.encoders.maml_network import InnerLoop, MamlNetwork
 from fewshot.encoders.pair_head import PairHead
+from fewshot.encoders.relation_head import RelationHead
 from fewshot.methods import METHODS, Settings
 from fewshot.methods.adaptation import Plan, learns, plan_for, trying
 from fewshot.methods.batch import SupportBatch
@@ -17,6 +19,17 @@ from fewshot.metrics import normalise
 from fewshot.types import InputError, Support
 
 DIM, WAYS, SHOTS, VIEWS = 24, 4, 3, 4
+
+
+class TinyBody(torch.nn.Module):
+    """What MAML adapts here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(DIM, 16)
+
+    def forward(self, x):
+        return torch.nn.functional.normalize(self.linear(x), dim=1)
 
 
 class FakeEncoder(Encoder):
@@ -40,6 +53,18 @@ class FakeEncoder(Encoder):
             head.linear.weight += 0.1 * torch.randn(
                 1, DIM, generator=torch.Generator().manual_seed(3)
             )
+        return head.eval()
+
+    def maml_network(self) -> MamlNetwork:
+        with torch.random.fork_rng():
+            torch.manual_seed(6)
+            return MamlNetwork(TinyBody(), 16, InnerLoop(steps=3, body_rate=0.02)).eval()
+
+    def relation_head(self) -> RelationHead:
+        with torch.random.fork_rng():
+            torch.manual_seed(4)
+            head = RelationHead(DIM, hidden=16)
+            torch.nn.init.normal_(head.out.weight, std=0.3)
         return head.eval()
 
 
@@ -178,10 +203,11 @@ def test_duplicate_pictures(name):
 @ALL
 def test_only_transductive_methods_look_at_queries(name):
     method = METHODS[name](ENCODER, Settings())
-    assert not method.transductive
+    assert method.transductive == (name == "tca")  # finetune is where its settings say so
     plain = METHODS[name](ENCODER, Settings()).fit(support_of(LABELS)).predict(QUERIES)
     shown = method.fit(support_of(LABELS), cloud(QUERY_LABELS, seed=77)).predict(QUERIES)
-    np.testing.assert_array_equal(shown.probabilities, plain.probabilities)
+    same = np.array_equal(shown.probabilities, plain.probabilities)
+    assert same == (not method.transductive)
 
 
 @ALL
@@ -290,7 +316,8 @@ def test_many_episodes_at_once_get_what_each_gets_alone(name, encoder, unbalance
     together = method.predict_batch(batch_of(supports), torch.from_numpy(queries))
     assert together.shape == (3, len(QUERY_LABELS), WAYS) and together.dtype == torch.float32
     for support, x, probabilities in zip(supports, queries, together, strict=True):
-        alone = METHODS[name](encoder, Settings()).fit(support).predict(x)
+        alone = METHODS[name](encoder, Settings())
+        alone = alone.fit(support, x if alone.transductive else None).predict(x)
         assert np.abs(probabilities.numpy() - alone.probabilities).max() < 1e-5
 
 
@@ -376,7 +403,8 @@ def test_class_names_with_braces_stay_as_they_are():
 
 def test_temperature_makes_answers_surer():
     support = support_of(LABELS)
-    for name in ("prototype", "triplet", "pixels"):
+    distances = ("prototypical", "siamese-contrastive")
+    for name in ("prototype", "triplet", "pixels", "nearest", "matching", *distances):
         mild = fitted(name, support, temperature=2.0).predict(QUERIES).probabilities.max(1)
         sharp = fitted(name, support, temperature=50.0).predict(QUERIES).probabilities.max(1)
         assert (sharp >= mild - 1e-6).all() and sharp.mean() > mild.mean() + 0.1

@@ -26,7 +26,7 @@ from fewshot.training import drawings, loop, validation
 from fewshot.training.checkpoint import load_state, state_path
 from fewshot.training.drawings import Characters, ink_of, load_characters, train_checkpoint
 from fewshot.training.loop import Progress, Run, kept_weights, start, train
-from fewshot.training.objectives import TrainingData
+from fewshot.training.objectives import OBJECTIVES, TrainingData
 from fewshot.training.recipe import RECIPES, WARM_RECIPES, Recipe
 from fewshot.training.samplers import draw_images, step_generator
 from fewshot.training.validation import (
@@ -542,6 +542,34 @@ def test_turned_classes_are_turned_pictures() -> None:
         assert (groups[i] == groups[j]).item() == together
 
 
+def test_mirrored_classes_follow_the_turned_ones() -> None:
+    ink = torch.randint(256, (3, 2, 8, 8), dtype=torch.uint8)
+    data = TrainingData(ink, torch.tensor([0, 2, 2]))
+    still = recipe(augmentation=Augmentation(0, 0, 0, 0, 0), mirrored=True)
+    classes, numbers = torch.arange(24), torch.tensor([0, 1] * 12)
+    views = data.views(classes, numbers, still, torch.Generator().manual_seed(0))
+    for view, c, number in zip(views, classes.tolist(), numbers.tolist(), strict=True):
+        expected = ink[c % 3, number].float() / 255
+        expected = torch.fliplr(expected) if c >= 12 else expected
+        expected = torch.rot90(expected, c // 3 % 4)
+        torch.testing.assert_close(view[0], expected, rtol=0, atol=1e-5)
+
+
+def test_a_run_may_make_the_feature_map_its_embedding(characters: Characters) -> None:
+    initial = ConvNet(TINY).state_dict()
+    settings = recipe(episodic=True, mirrored=True, feature_map=True, rotations=True)
+    run = begin(settings, characters, initial)
+    assert run.objective.turns == 8
+    encoder = run.objective.encoder
+    assert encoder.config == TINY.unprojected()
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, initial[name])
+    before = fixed_loss(run, characters.train)
+    train(run, settings, characters.train, characters.validation)
+    assert fixed_loss(run, characters.train) < 0.95 * before
+    assert kept_weights(run).keys() == {f"encoder.{k}" for k in initial if "embed" not in k}
+
+
 @pytest.mark.parametrize("margin", [0.0, 0.2])
 def test_the_prototype_loss_is_a_cosine_softmax_with_a_margin(characters, margin: float) -> None:
     settings = recipe(margin=margin, scale=7.0, rotations=True)
@@ -865,9 +893,9 @@ def test_the_state_holds_weights_and_facts_in_one_file(tree, initial, tmp_path) 
 
 
 @pytest.mark.parametrize("recipes", [RECIPES, WARM_RECIPES])
-def test_the_shipped_recipes_are_the_three_methods(recipes: dict[str, Recipe]) -> None:
-    assert set(recipes) == set(METHODS)
+def test_every_objective_has_its_recipes(recipes: dict[str, Recipe]) -> None:
+    assert set(recipes) == set(OBJECTIVES)
     for method, settings in recipes.items():
         assert settings.method == method
-        # Batches for pairs and triplets hold whole classes.
+        # Batches for pairs, triplets and episodes hold whole classes.
         assert settings.batch % settings.images_per_class == 0

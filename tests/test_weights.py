@@ -269,7 +269,7 @@ def test_a_picture_embeds_the_same_in_any_company(path: Path) -> None:
 
 
 def test_views_are_the_network_on_augmented_ink(path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("fewshot.encoders.drawings.VIEWS", Augmentation(0, 0, 0, 0, 0, 0))
+    monkeypatch.setattr("fewshot.encoders.ink_views.VIEWS", Augmentation(0, 0, 0, 0, 0, 0))
     encoder = DrawingsEncoder("mine", path)
     ink = torch.from_numpy(np.stack([find_ink(p.pixels, 16) for p in pictures()]))
     with torch.no_grad():

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from fewshot.cli.arguments import at_least, positive, stopping
+from fewshot.cli.arguments import at_least, output_path, positive, stopping
 from fewshot.types import InputError
 
 HELP = "Train an encoder for drawings on Omniglot, or the embedded CLIP on photos and fonts."
@@ -17,15 +17,31 @@ EXAMPLES = """\
       --output siamese.safetensors --minutes 15
   python -m fewshot train siamese --data omniglot --init prototype.safetensors \\
       --output siamese.safetensors --resume
+  python -m fewshot train relation --data omniglot --init prototype.safetensors \\
+      --output relation.safetensors
   python -m fewshot train clip --data photos --output clip-first
   python -m fewshot train clip --data photos --init clip-first --output clip-embedded"""
+
+# As fewshot.training.objectives has them, whose import takes seconds.
+METHODS = (
+    "siamese",
+    "siamese-contrastive",
+    "triplet",
+    "prototype",
+    "matching",
+    "prototypical",
+    "relation",
+    "maml",
+    "koch",
+    "clip",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "method",
-        choices=("siamese", "triplet", "prototype", "clip"),
+        choices=METHODS,
         help="which loss; clip trains the embedded CLIP model",
     )
     parser.add_argument(
@@ -40,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=output_path,
         required=True,
         metavar="FILE",
         help=".safetensors; for clip, a folder",
@@ -62,6 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--episodic", action="store_true", help="prototype with --init: train on episodes"
+    )
+    parser.add_argument(
+        "--first-order", action="store_true", help="maml: take the inner gradients as constants"
     )
     parser.add_argument("--resume", action="store_true", help="go on where --output was left")
 
@@ -104,6 +123,14 @@ def _trainer(arguments: argparse.Namespace):
         from fewshot.training.clip import train_clip
 
         return partial(train_clip, initial=arguments.init)
+    if arguments.method == "maml":
+        from fewshot.training.maml import train_maml
+
+        return partial(train_maml, initial=arguments.init)
+    if arguments.method == "koch":
+        from fewshot.training.koch import train_koch
+
+        return partial(train_koch, initial=arguments.init)
     from fewshot.training.drawings import train_checkpoint
 
     return partial(train_checkpoint, initial=arguments.init)
@@ -112,6 +139,8 @@ def _trainer(arguments: argparse.Namespace):
 def _recipe(arguments: argparse.Namespace):
     from fewshot.training.recipe import EPISODIC_RECIPE, RECIPES, WARM_RECIPES
 
+    if arguments.first_order and arguments.method != "maml":
+        raise InputError("--first-order goes with the method maml.")
     if arguments.method == "clip":
         from fewshot.training.clip_recipe import CLIP_RECIPE, WARM_CLIP_RECIPE
 
@@ -120,6 +149,16 @@ def _recipe(arguments: argparse.Namespace):
         if arguments.episodic:
             raise InputError("clip does not train on episodes: leave out --episodic.")
         return WARM_CLIP_RECIPE if arguments.init else CLIP_RECIPE
+    if arguments.method in ("maml", "koch") and arguments.episodic:
+        raise InputError("--episodic goes with the method prototype and --init.")
+    if arguments.method == "maml":
+        from fewshot.training.maml_recipe import MAML_RECIPE
+
+        return MAML_RECIPE.with_changes(first_order=arguments.first_order)
+    if arguments.method == "koch":
+        from fewshot.training.koch_recipe import KOCH_RECIPE
+
+        return KOCH_RECIPE
     if not arguments.episodic:
         return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
     if arguments.method != "prototype" or not arguments.init:

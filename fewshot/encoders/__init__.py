@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from fewshot.encoders.clip_models import ClipFolder
 
 CHECKPOINTS = Path(__file__).parents[2] / "assets" / "checkpoints"
-DRAWINGS = ("drawings-siamese", "drawings-triplet", "drawings-prototype")
-ENCODERS = (*DRAWINGS, "pixels", "clip")
+DRAWINGS = (
+    "drawings-siamese",
+    "drawings-triplet",
+    "drawings-prototype",
+    "drawings-contrastive",
+    "drawings-matching",
+    "drawings-prototypical",
+    "drawings-relation",
+)
+ENCODERS = (*DRAWINGS, "drawings-maml", "koch", "pixels", "clip")
 
 _loaded: dict[tuple[str, str | None], Encoder] = {}
 # Two visitors who need the same model at once wait for one load of it.
@@ -34,6 +42,11 @@ def get_encoder(name: str, model: str | None = None) -> Encoder:
     """
     if name not in ENCODERS:
         raise InputError(f"There is no encoder “{name}”: choose {', '.join(ENCODERS)}.")
+    if name == "koch":
+        from fewshot.encoders.koch_encoder import KochEncoder, find_koch
+
+        weights = find_koch()  # looked up anew each time, as it may have been trained since
+        return _kept((name, str(weights)), lambda: KochEncoder(weights))
     if name != "clip":
         return _kept((name, None), lambda: _load(name))
     # Looked up anew each time: the default model may have been downloaded since. And before the
@@ -56,9 +69,23 @@ def _load(name: str) -> Encoder:
         from fewshot.encoders.pixels import PixelEncoder
 
         return PixelEncoder()
+    if name == "drawings-maml":
+        from fewshot.encoders.maml import MamlEncoder
+
+        return MamlEncoder(name, _present(CHECKPOINTS / f"{name}.safetensors"))
     from fewshot.encoders.drawings import DrawingsEncoder
 
-    return DrawingsEncoder(name, CHECKPOINTS / f"{name}.safetensors")
+    return DrawingsEncoder(name, _present(CHECKPOINTS / f"{name}.safetensors"))
+
+
+def _present(path: Path) -> Path:
+    """The path of a checkpoint that is there."""
+    if not path.exists():
+        raise InputError(
+            f"The checkpoint {path.name} is not in assets/checkpoints: make it with “python -m "
+            "fewshot train”, or leave out the methods that use it."
+        )
+    return path
 
 
 def _load_clip(folder: ClipFolder) -> Encoder:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fewshot.encoders.pair_head import PairHead
-from fewshot.types import Picture
+from fewshot.encoders.relation_head import RelationHead
+from fewshot.types import InputError, Picture
+
+if TYPE_CHECKING:
+    from fewshot.encoders.maml_network import MamlNetwork
 
 
 class Encoder(ABC):
@@ -59,6 +64,21 @@ class Encoder(ABC):
     def pair_head(self) -> PairHead:
         """The siamese head trained with these weights, else one that is a plain distance."""
         return PairHead(self.dim).eval()
+
+    def relation_head(self) -> RelationHead:
+        """The relation module trained with these weights, else one that is a plain distance."""
+        return RelationHead(self.dim).eval()
+
+    def maml_network(self) -> MamlNetwork:
+        """The network that MAML adapts to a task, which reads this encoder's embeddings.
+
+        Raises:
+            InputError: these weights were not trained for it.
+        """
+        raise InputError(
+            f"MAML adapts a network trained for that, and the encoder {self.name} carries none: "
+            "take the preset drawings."
+        )
 
 
 def view_seed(picture: Picture) -> int:

@@ -1,12 +1,16 @@
-"""A small residual convnet for drawings: ink to a unit-norm embedding."""
+"""A small residual convnet for drawings: ink to an embedding."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+# Added to features before their square root.
+SMALLEST_SHARE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,12 @@ class ConvNetConfig:
         grid: side of the grid of features that the last layer reads. A grid, where most image
             networks average over all positions, keeps where each part of a drawing is; the
             preprocessing has centred and scaled the drawing, so positions mean something.
-        dim: length of the embedding.
+        dim: how many numbers an embedding has.
+        keep_odd: halving an odd side keeps its last row and column.
+        projected: make the embedding of the grid by a linear layer. Without it, it is the grid of
+            features itself, each number's square root: what a linear layer keeps of the grid is
+            what told the training characters apart, and new ones need more.
+        unit_norm: scale embeddings to length 1; without it their lengths are learned, too.
     """
 
     input_size: int = 40
@@ -30,10 +39,21 @@ class ConvNetConfig:
     pooled: tuple[bool, ...] = (False, True, True, True)
     grid: int = 2
     dim: int = 256
+    keep_odd: bool = False
+    projected: bool = True
+    unit_norm: bool = True
 
     def as_dict(self) -> dict:
         """JSON-ready."""
         return asdict(self)
+
+    def unprojected(self) -> ConvNetConfig:
+        """The same layers, whose last feature map is the embedding."""
+        side = math.ceil(self.input_size / 2)
+        for pool in self.pooled:
+            side = math.ceil(side / 2) if pool else side
+        dim = self.widths[-1] * side**2
+        return replace(self, keep_odd=True, projected=False, grid=side, dim=dim)
 
     @classmethod
     def from_dict(cls, values: dict) -> ConvNetConfig:
@@ -44,9 +64,9 @@ class ConvNetConfig:
 class ResidualBlock(nn.Module):
     """Two 3×3 convolutions around a shortcut (He et al. 2016, https://arxiv.org/abs/1512.03385)."""
 
-    def __init__(self, channels_in: int, channels_out: int, pool: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, pool: bool, keep_odd: bool) -> None:
         super().__init__()
-        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
+        self.pool = nn.MaxPool2d(2, ceil_mode=keep_odd) if pool else nn.Identity()
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
@@ -66,7 +86,7 @@ class ResidualBlock(nn.Module):
 
 
 class ConvNet(nn.Module):
-    """Ink ``(b, 1, size, size)`` in 0..1 to unit-norm embeddings ``(b, dim)`` float32."""
+    """Ink ``(b, 1, size, size)`` in 0..1 to embeddings ``(b, dim)`` float32."""
 
     def __init__(self, config: ConvNetConfig) -> None:
         super().__init__()
@@ -79,11 +99,12 @@ class ConvNet(nn.Module):
         channels = (config.stem, *config.widths)
         self.blocks = nn.Sequential(
             *(
-                ResidualBlock(a, b, pool)
+                ResidualBlock(a, b, pool, config.keep_odd)
                 for a, b, pool in zip(channels, channels[1:], config.pooled, strict=False)
             )
         )
-        self.embed = nn.Linear(channels[-1] * config.grid**2, config.dim)
+        if config.projected:
+            self.embed = nn.Linear(channels[-1] * config.grid**2, config.dim)
         # Channels last is the layout oneDNN and cuDNN compute in; it saves a copy a layer.
         self.to(memory_format=torch.channels_last)
 
@@ -91,4 +112,9 @@ class ConvNet(nn.Module):
         """See the class."""
         x = self.blocks(self.stem(ink.contiguous(memory_format=torch.channels_last)))
         x = F.adaptive_avg_pool2d(x, self.config.grid).flatten(1)
-        return F.normalize(self.embed(x).float(), dim=1)
+        if not self.config.projected:
+            # Square roots of shares keep a few strong features from deciding alone (Hu, Gripon,
+            # Pateux, 2021, https://arxiv.org/abs/2006.03806); the slope at 0 must be finite.
+            return F.normalize((F.normalize(x.float(), dim=1) + SMALLEST_SHARE).sqrt(), dim=1)
+        x = self.embed(x).float()
+        return F.normalize(x, dim=1) if self.config.unit_norm else x

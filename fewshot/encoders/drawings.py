@@ -4,35 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fewshot.content_cache import ContentCache
 from fewshot.device import autocast, best_device
-from fewshot.encoders.augment import DRAWN, STRONG, augment
-from fewshot.encoders.base import Encoder, view_seed
+from fewshot.encoders.base import Encoder
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
-from fewshot.encoders.ink import INK_VERSION, find_ink
+from fewshot.encoders.ink import INK_VERSION
+from fewshot.encoders.ink_views import ink_of, views_of
 from fewshot.encoders.pair_head import PairHead
+from fewshot.encoders.relation_head import RelationHead
 from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
 from fewshot.metrics import normalise
 from fewshot.types import InputError, Picture
 
 BATCH = 256
-# The three encoders look at the same ink, which takes longer to find than to embed.
-INK = ContentCache(32 * 2**20)
 # An embedding is the mean over the drawing and this many views of it. On held-out characters, with
 # the pre-trained weights and affine views of STRONG's ranges, 16 views took away a quarter of the
 # 20-way 1-shot errors, and 8 a fifth.
 AVERAGED = 16
-# A view stands for another drawing of the same class.
-VIEWS = STRONG
+
+Head = TypeVar("Head", bound=nn.Module)
 
 
 class DrawingsEncoder(Encoder):
-    """A checkpoint of this project: unit-norm embeddings of any picture of a drawing."""
+    """A checkpoint of this project: embeddings of any picture of a drawing.
+
+    They have length 1 unless the card's architecture says that their lengths were learned.
+    """
 
     family = "drawings"
 
@@ -52,11 +54,13 @@ class DrawingsEncoder(Encoder):
             config = ConvNetConfig.from_dict(card["architecture"])
             network = ConvNet(config)
             network.load_state_dict(without_prefix("encoder", weights))
-            self._head = _pair_head(without_prefix("head", weights), config.dim)
+            self._head = _head(PairHead(config.dim), without_prefix("head", weights))
+            self._relation = _head(RelationHead(config.dim), without_prefix("relation", weights))
         except (RuntimeError, TypeError) as error:
             raise InputError(f"{path} does not hold the network its card describes.") from error
         self.name = name
         self.dim = config.dim
+        self.unit_norm = config.unit_norm
         self.checkpoint = sha256(path)
         self.digest = f"{self.checkpoint}-ink{INK_VERSION}-mean{AVERAGED}"
         self.source = f"trained on {card['data']['name']}"
@@ -67,11 +71,15 @@ class DrawingsEncoder(Encoder):
         self._network = network.eval().to(self._device)
 
     def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
-        """See :class:`Encoder`; the normalised mean over the drawing and views of it."""
+        """See :class:`Encoder`; the mean over the drawing and views of it, then normalised.
+
+        Where lengths were learned, it is the plain mean.
+        """
         ink = self._ink(pictures)
         plain = self._embed([part.unsqueeze(1).float() / 255 for part in ink.split(BATCH)])
         views = self._embed_views(ink, pictures, AVERAGED)
-        return normalise(plain + views.sum(1))
+        mean = (plain + views.sum(1)) / (1 + AVERAGED)
+        return normalise(mean) if self.unit_norm else mean
 
     def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
         """See :class:`Encoder`: random affine and elastic views of the ink."""
@@ -81,19 +89,17 @@ class DrawingsEncoder(Encoder):
         """See :class:`Encoder`."""
         return self._head or super().pair_head()
 
+    def relation_head(self) -> RelationHead:
+        """See :class:`Encoder`."""
+        return self._relation or super().relation_head()
+
     def _ink(self, pictures: Sequence[Picture]) -> Tensor:
         """``(n, size, size)`` uint8 on the device."""
-        keys = [(self._size, picture.digest) for picture in pictures]
-        ink = INK.get(keys, lambda new: [find_ink(pictures[i].pixels, self._size) for i in new])
-        return torch.from_numpy(np.stack(ink)).to(self._device)
+        return ink_of(pictures, self._size).to(self._device)
 
     def _embed_views(self, ink: Tensor, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
         """``(n, size, size)`` ink and its pictures to ``(n, n_views, dim)``."""
-        drawn = np.stack([_drawn(picture, n_views) for picture in pictures])
-        drawn = torch.from_numpy(drawn).flatten(0, 1).to(self._device)  # (n * v, DRAWN)
-        images = ink.repeat_interleave(n_views, 0)
-        batches = zip(images.split(BATCH), drawn.split(BATCH), strict=True)
-        x = self._embed(augment(part, numbers, VIEWS) for part, numbers in batches)
+        x = self._embed(views_of(ink, pictures, n_views, BATCH))
         return x.reshape(len(pictures), n_views, self.dim)
 
     @torch.inference_mode()
@@ -102,14 +108,9 @@ class DrawingsEncoder(Encoder):
             return torch.cat([self._network(batch).cpu() for batch in batches]).numpy()
 
 
-def _pair_head(weights: dict[str, Tensor], dim: int) -> PairHead | None:
+def _head(head: Head, weights: dict[str, Tensor]) -> Head | None:
+    """The head with its weights, or None where the checkpoint holds none."""
     if not weights:
         return None
-    head = PairHead(dim)
     head.load_state_dict(weights)
     return head.eval()
-
-
-def _drawn(picture: Picture, n_views: int) -> np.ndarray:
-    rng = np.random.default_rng(view_seed(picture))
-    return rng.random((n_views, DRAWN), dtype=np.float32)

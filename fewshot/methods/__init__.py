@@ -7,9 +7,16 @@ from fewshot.methods.clip_adapter import ClipAdapter
 from fewshot.methods.clip_zero_shot import ClipZeroShot
 from fewshot.methods.finetune import FineTune
 from fewshot.methods.fusion import Fusion
-from fewshot.methods.nearest import Nearest
+from fewshot.methods.koch import KochSiamese
+from fewshot.methods.maml import Maml
+from fewshot.methods.matching import Matching
+from fewshot.methods.nearest import Nearest, Pixels
 from fewshot.methods.prototype import Prototype
+from fewshot.methods.prototypical import Prototypical
+from fewshot.methods.relation import Relation
 from fewshot.methods.siamese import Siamese
+from fewshot.methods.siamese_contrastive import SiameseContrastive
+from fewshot.methods.tca import TransferComponents
 from fewshot.methods.triplet import Triplet
 
 METHODS: dict[str, type[Method]] = {
@@ -23,6 +30,14 @@ METHODS: dict[str, type[Method]] = {
         Prototype,
         Fusion,
         Nearest,
+        Pixels,
+        SiameseContrastive,
+        Matching,
+        Prototypical,
+        Relation,
+        Maml,
+        KochSiamese,
+        TransferComponents,
     )
 }
 

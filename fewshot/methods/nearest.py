@@ -12,14 +12,15 @@ from fewshot.types import Prediction, Support
 
 
 class Nearest(Method):
-    """The class of the most similar support picture, by cosine.
+    """The class of the most similar support picture: the largest cosine, ``max_i cos(q, x_i)``.
 
     Cover, Hart: Nearest neighbor pattern classification, IEEE Transactions on Information Theory
-    13 (1967). Over the encoder "pixels" it is the baseline of the one-shot literature.
+    13 (1967), https://doi.org/10.1109/TIT.1967.1053964. A single odd picture answers for its
+    class.
     """
 
-    name = "pixels"
-    title = "Pixels"
+    name = "nearest"
+    title = "Nearest neighbour"
 
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Nearest:
         """See :class:`Method`."""
@@ -40,3 +41,10 @@ class Nearest(Method):
         nearest = cosines.new_full((*queries.shape[:2], support.n_way), -1)
         nearest.scatter_reduce_(2, support.labels.expand_as(cosines), cosines, "amax")
         return (self.temperature * nearest).softmax(2)
+
+
+class Pixels(Nearest):
+    """The same on raw ink: the baseline of the one-shot literature (Lake et al. 2015)."""
+
+    name = "pixels"
+    title = "Pixels"

@@ -158,7 +158,7 @@ def train_checkpoint(
         "name": output.stem,
         "version": __version__,
         "method": recipe.method,
-        "architecture": config.as_dict(),
+        "architecture": run.objective.encoder.config.as_dict(),
         "parameters": sum(p.numel() for p in run.objective.encoder.parameters()),
         "licence": "MIT",
         "data": characters.facts,

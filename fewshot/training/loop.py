@@ -115,16 +115,18 @@ def start(
 
     Args:
         recipe: what to do.
-        config: the encoder's architecture.
+        config: the encoder's architecture, but for what the method and the recipe decide.
         data: characters to train on.
         initial: encoder weights to start from; None starts at random by the recipe's seed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        objective = OBJECTIVES[recipe.method](ConvNet(config), recipe, len(data.ink))
+        chosen = OBJECTIVES[recipe.method]
+        objective = chosen(ConvNet(chosen.configured(config, recipe)), recipe, len(data.ink))
     objective.to(data.device)
     if initial is not None:
-        objective.encoder.load_state_dict(initial)
+        needed = objective.encoder.state_dict().keys()  # a feature map has no last layer
+        objective.encoder.load_state_dict({k: v for k, v in initial.items() if k in needed})
         objective.warm_start(data)
     return begin(objective, recipe, {"architecture": config.as_dict(), "classes": len(data.ink)})
 

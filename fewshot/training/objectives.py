@@ -2,92 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot.encoders.augment import augment, draw
-from fewshot.encoders.convnet import ConvNet
+from fewshot.class_logits import distance_logits, euclidean_distances
 from fewshot.encoders.pair_head import PairHead
-from fewshot.losses import batch_hard_triplet_loss, pair_loss
-from fewshot.training.objective import Objective
-from fewshot.training.recipe import Recipe
-from fewshot.training.samplers import draw_classes, draw_grid, draw_images, draw_pairs
+from fewshot.losses import batch_hard_triplet_loss, contrastive_loss, one_shot_loss, pair_loss
+from fewshot.training.drawings_objective import TURNS, DrawingsObjective, TrainingData
+from fewshot.training.objectives_episodic import (
+    MatchingObjective,
+    PrototypicalObjective,
+    RelationObjective,
+)
+from fewshot.training.samplers import draw_images
 
 # Drawings of each class whose mean a warm start takes for its prototype.
 IMPRINTED = 5
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The training characters, on the device.
-
-    Attributes:
-        ink: ``(classes, images, size, size)`` uint8, as the encoder's preprocessing gives it.
-        groups: ``(classes,)`` int64 alphabet ids.
-    """
-
-    ink: Tensor
-    groups: Tensor
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is, and so where everything is computed."""
-        return self.ink.device
-
-    @property
-    def n_images(self) -> int:
-        """Images per class."""
-        return self.ink.shape[1]
-
-    def turned_groups(self, turns: int) -> Tensor:
-        """Group ids when each of ``turns`` rotations of a class is a class of its own."""
-        offset = int(self.groups.max()) + 1
-        return torch.cat([self.groups + turn * offset for turn in range(turns)])
-
-    def views(
-        self, classes: Tensor, numbers: Tensor, recipe: Recipe, generator: torch.Generator
-    ) -> Tensor:
-        """Augmented images ``(b, 1, size, size)`` of classes that may be turned characters."""
-        characters, turns = classes % len(self.ink), classes // len(self.ink)
-        drawn = draw(len(classes), generator)
-        return augment(self.ink[characters, numbers], drawn, recipe.augmentation, turns)
-
-
-class DrawingsObjective(Objective):
-    """A drawings encoder, what is trained with it, and the loss of one step."""
-
-    def __init__(self, encoder: ConvNet, recipe: Recipe, n_classes: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.recipe = recipe
-        self.turns = 4 if recipe.rotations else 1
-        self.build(n_classes * self.turns)
-
-    def build(self, n_classes: int) -> None:
-        """Create the modules trained beside the encoder."""
-
-    def warm_start(self, data: TrainingData) -> None:
-        """Fit what is trained beside the encoder to an encoder that is trained already."""
-
-    def similarity(self, queries: Tensor, supports: Tensor) -> Tensor:
-        """Likeness of embeddings ``(..., q, d)`` and ``(..., n, d)``: ``(..., q, n)``."""
-        return queries @ supports.transpose(-1, -2)
-
-    def kept(self) -> dict[str, nn.Module]:
-        """The modules a checkpoint holds, by the prefix of their weights' names."""
-        return {"encoder": self.encoder}
-
-    def _related_batch(self, data: TrainingData, generator) -> tuple[Tensor, Tensor]:
-        """Embeddings and labels of a batch of a few images of each of some related classes."""
-        recipe = self.recipe
-        n_classes = recipe.batch // recipe.images_per_class
-        groups = data.turned_groups(self.turns)
-        drawn = draw_classes(groups, n_classes, recipe.related, generator)
-        labels, numbers = draw_grid(drawn, data.n_images, recipe.images_per_class, generator)
-        return self.encoder(data.views(labels, numbers, recipe, generator)), labels
 
 
 class PrototypeObjective(DrawingsObjective):
@@ -96,12 +27,14 @@ class PrototypeObjective(DrawingsObjective):
     Its rows are learned prototypes. Gidaris, Komodakis: Dynamic few-shot visual learning without
     forgetting, CVPR 2018, https://arxiv.org/abs/1804.09458; the margin on the true class's
     cosine is CosFace's (Wang et al., CVPR 2018, https://arxiv.org/abs/1801.09414). Episodes
-    after it are those of Snell et al. (NeurIPS 2017, https://arxiv.org/abs/1703.05175), with
-    cosines.
+    after it are 1-shot tasks, as in Snell et al. (NeurIPS 2017, https://arxiv.org/abs/1703.05175),
+    with cosines.
     """
 
     def build(self, n_classes: int) -> None:
         """The softmax's rows."""
+        if self.recipe.episodic:
+            return
         self.rows = nn.Parameter(torch.randn(n_classes, self.encoder.config.dim))
 
     @torch.no_grad()
@@ -110,11 +43,14 @@ class PrototypeObjective(DrawingsObjective):
 
         Rows at random would first tear apart what the encoder knows.
         """
+        if self.recipe.episodic:
+            return
         self.eval()
         drawings = data.ink[:, :IMPRINTED].float() / 255  # (classes, IMPRINTED, size, size)
         rows = []
         for turn in range(self.turns):
             turned = drawings.rot90(turn, (2, 3))
+            turned = turned.flip(3) if turn >= TURNS else turned
             for part in turned.split(64):
                 x = self.encoder(part.flatten(0, 1).unsqueeze(1))
                 rows.append(x.view(*part.shape[:2], -1).mean(1))
@@ -135,12 +71,9 @@ class PrototypeObjective(DrawingsObjective):
         return self._margin_loss(x @ F.normalize(self.rows, dim=1).T, labels)
 
     def _episode_loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
-        """One 1-shot episode: an image of each class is its support, the others are queries."""
-        x, _ = self._related_batch(data, generator)
-        x = x.view(-1, self.recipe.images_per_class, x.shape[1])  # (ways, images, d)
-        queries = x[:, 1:].flatten(0, 1)
-        labels = torch.arange(len(x), device=x.device).repeat_interleave(x.shape[1] - 1)
-        return self._margin_loss(queries @ x[:, 0].T, labels)
+        """Every 1-shot episode that the batch holds."""
+        x, labels = self._related_batch(data, generator)
+        return one_shot_loss(x, labels, self.recipe.scale, self.recipe.margin)
 
     def _margin_loss(self, cosines: Tensor, labels: Tensor) -> Tensor:
         recipe = self.recipe
@@ -157,12 +90,9 @@ class SiameseObjective(DrawingsObjective):
         self.head = PairHead(self.encoder.config.dim)
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
-        """Loss of as many pairs as the batch has images, times its images per class."""
-        x, labels = self._related_batch(data, generator)
-        distances = -(x @ x.T).detach()
-        n_pairs = self.recipe.batch * self.recipe.images_per_class
-        first, second, same = draw_pairs(labels, n_pairs, generator, distances, self.recipe.hard)
-        return pair_loss(self.head(x[first], x[second]), same)
+        """Pair cross-entropy."""
+        x1, x2, same = self._pairs(data, generator)
+        return pair_loss(self.head(x1, x2), same)
 
     def similarity(self, queries: Tensor, supports: Tensor) -> Tensor:
         """Pair logits."""
@@ -171,6 +101,25 @@ class SiameseObjective(DrawingsObjective):
     def kept(self) -> dict[str, nn.Module]:
         """Encoder and head."""
         return {"encoder": self.encoder, "head": self.head}
+
+
+class ContrastiveObjective(DrawingsObjective):
+    """Pairs drawn together, or apart as far as the margin (Hadsell, Chopra, LeCun 2006)."""
+
+    def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
+        """Contrastive loss of the same pairs as the siamese network's."""
+        x1, x2, same = self._pairs(data, generator)
+        return contrastive_loss(x1, x2, same, self.recipe.margin)
+
+    def similarity(self, queries: Tensor, supports: Tensor) -> Tensor:
+        """Minus the Euclidean distance."""
+        return -euclidean_distances(queries, supports)
+
+    def class_logits(
+        self, queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
+    ) -> Tensor:
+        """By the mean distance to a class's pictures."""
+        return distance_logits(queries, supports, membership, temperature)
 
 
 class TripletObjective(DrawingsObjective):
@@ -185,5 +134,9 @@ class TripletObjective(DrawingsObjective):
 OBJECTIVES = {
     "prototype": PrototypeObjective,
     "siamese": SiameseObjective,
+    "siamese-contrastive": ContrastiveObjective,
     "triplet": TripletObjective,
+    "matching": MatchingObjective,
+    "prototypical": PrototypicalObjective,
+    "relation": RelationObjective,
 }

@@ -49,39 +49,65 @@ class RunRecipe:
 
 @dataclass(frozen=True)
 class Recipe(RunRecipe):
-    """A run on drawings; the method is "prototype", "siamese" or "triplet".
+    """A run on drawings; the method is a name in ``fewshot.training.objectives.OBJECTIVES``.
 
     Attributes:
-        images_per_class: images of each class in a batch, for losses on pairs and triplets.
+        images_per_class: images of each class in a batch, for losses on pairs, triplets and
+            episodes.
         rotations: count a character turned by 90°, 180°, 270° as three more classes.
-        related: share of a batch's classes drawn from few alphabets (pairs and triplets).
+        mirrored: count every class's mirror image as one more class.
+        feature_map: make the last feature map the embedding, without a linear layer after it.
+        related: share of a batch's classes drawn from few alphabets (all but base characters).
         hard: share of the different pairs that are the batch's nearest (pairs).
-        margin: of the triplet loss; of the cosine softmax, subtracted from the true class.
-        scale: factor on the cosines of the softmax.
+        margin: of the triplet and the contrastive loss; of the cosine softmax, subtracted from
+            the true class.
+        scale: factor on the cosines of the softmax, or on half of the squared distances.
         smoothing: label smoothing of the softmax.
         episodic: prototype alone: instead of all base characters, tell apart the classes of a
-            batch from one image each, as they will be in use.
+            batch, each image in turn its class's only support, as they will be in use.
+        ways: classes of an episode; 0 makes one of all the batch's classes.
+        shots: support images of each class in an episode; each step draws one of these numbers.
         augmentation: ranges of the random affine views.
         validation_alphabets: alphabets of the background set kept for choosing.
     """
 
     images_per_class: int = 4
     rotations: bool = True
+    mirrored: bool = False
+    feature_map: bool = False
     related: float = 0.5
     hard: float = 0.5
     margin: float = 0.0
     scale: float = 20.0
     smoothing: float = 0.0
     episodic: bool = False
+    ways: int = 0
+    shots: tuple[int, ...] = (1,)
     augmentation: Augmentation = field(default_factory=Augmentation)
     validation_alphabets: int = HELD_OUT_ALPHABETS
 
 
+# One episode a step, of 40 classes.
+SEVERAL_SHOTS = {"batch": 240, "images_per_class": 6, "shots": (1, 2, 4)}
+# Three episodes a step. The scores' squared error weighs each wrong class as much as the true one:
+# among more of them, saying no to all would soon be a good answer.
+OF_20_WAYS = {"batch": 240, "images_per_class": 4, "ways": 20, "shots": (1, 2)}
 # From random weights.
 RECIPES = {
     "prototype": Recipe("prototype", steps=8000, margin=0.1),
     "siamese": Recipe("siamese", steps=8000),
+    "siamese-contrastive": Recipe("siamese-contrastive", steps=8000, margin=1.0),
     "triplet": Recipe("triplet", steps=8000, margin=0.3),
+    "matching": Recipe("matching", steps=8000, **SEVERAL_SHOTS),
+    "prototypical": Recipe("prototypical", steps=8000, scale=2.0, **SEVERAL_SHOTS),
+    "relation": Recipe("relation", steps=8000, **OF_20_WAYS),
+}
+WARM_EPISODES = {
+    "steps": 400,
+    "learning_rate": 5e-4,
+    "related": 0.8,
+    "augmentation": STRONG,
+    "validate_every": 50,
 }
 # From a prototype run's weights (--init): few steps, at a lower rate, on bolder views.
 WARM_RECIPES = {
@@ -104,15 +130,29 @@ WARM_RECIPES = {
         augmentation=STRONG,
         validate_every=100,
     ),
+    "siamese-contrastive": Recipe(
+        "siamese-contrastive",
+        steps=500,
+        learning_rate=5e-4,
+        margin=1.0,
+        augmentation=STRONG,
+        validate_every=100,
+    ),
+    "matching": Recipe("matching", **WARM_EPISODES, **SEVERAL_SHOTS),
+    "prototypical": Recipe("prototypical", scale=2.0, **WARM_EPISODES, **SEVERAL_SHOTS),
+    "relation": Recipe("relation", **WARM_EPISODES, **OF_20_WAYS),
 }
 # The prototype run's last part (--episodic), from the same weights as the other two.
 EPISODIC_RECIPE = Recipe(
     "prototype",
-    steps=400,
-    learning_rate=5e-4,
+    steps=1800,
+    learning_rate=1e-3,
+    mirrored=True,
+    feature_map=True,
     related=0.8,
-    margin=0.2,
+    margin=0.1,
+    scale=40.0,
     augmentation=STRONG,
-    validate_every=50,
+    validate_every=100,
     episodic=True,
 )

@@ -5,6 +5,7 @@ A bar ends in a band that spans the interval; a line goes up and down the interv
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import gradio as gr
@@ -14,13 +15,11 @@ from fewshot.ui.evaluate_report import Report
 from fewshot.ui.evaluate_request import METHOD_TITLES
 
 # In the order of the colours on the cards, which are the style sheet's.
-COLOURS = dict(
-    zip(
-        METHOD_TITLES.values(),
-        ("#3f7fc4", "#259184", "#8a5cc2", "#c2752c", "#c4527a", "#7d8a2e", "#5566bb", "#8f897f"),
-        strict=True,
-    )
-)
+_PALETTE = (
+    "#3f7fc4", "#259184", "#8a5cc2", "#c2752c", "#c4527a", "#7d8a2e", "#5566bb", "#8f897f",
+    "#a8433a", "#4aa3b5", "#b08a1e", "#6b4f3a", "#2f6b45", "#d081b8", "#4d5a66", "#93b34a",
+)  # fmt: skip
+COLOURS = dict(zip(METHOD_TITLES.values(), cycle(_PALETTE), strict=False))
 BELOW, BAND = "below its 95 % interval", "within its 95 % interval"
 _TOLD = "accuracy ± 95 %"
 

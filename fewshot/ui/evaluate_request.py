@@ -18,6 +18,14 @@ METHOD_TITLES = TITLES | {
     "prototype": "Prototype",
     "fusion": "Names + prototypes",
     "pixels": "Pixels",
+    "nearest": "Nearest neighbour",
+    "siamese-contrastive": "Siamese, contrastive",
+    "matching": "Matching network",
+    "prototypical": "Prototypical network",
+    "relation": "Relation network",
+    "maml": "MAML",
+    "koch": "Siamese, Koch et al.",
+    "tca": "Transfer components (transductive)",
 }
 FIRST_METHODS = ["siamese", "triplet", "finetune", "prototype", "pixels"]
 SWEEPS = {"": "None", "ways": "Over ways", "shots": "Over shots"}

@@ -1,0 +1,67 @@
+"""How a support set becomes a logit for each class: for training and prediction alike (torch).
+
+Queries are ``(…, q, d)``, supports ``(…, n, d)``; ``membership (n, n_way)`` has columns that sum to
+1, so that a product with it is the mean over a class. What comes back is ``(…, q, n_way)``, and
+its softmax the probabilities.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def grid_membership(n_way: int, shots: int, device: torch.device | str = "cpu") -> Tensor:
+    """Of ``shots`` pictures of each class, class by class: ``(n_way * shots, n_way)``."""
+    return torch.eye(n_way, device=device).repeat_interleave(shots, 0) / shots
+
+
+def cosine_prototype_logits(
+    queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
+) -> Tensor:
+    """``τ·cos(q, μ_c)``, μ_c the mean of class c's unit rows (Gidaris, Komodakis 2018)."""
+    prototypes = F.normalize(membership.T @ F.normalize(supports, dim=-1), dim=-1)
+    return temperature * F.normalize(queries, dim=-1) @ prototypes.mT
+
+
+def attention_logits(
+    queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
+) -> Tensor:
+    """``log Σ_{i of class c} exp(τ·cos(q, x_i))`` (Vinyals et al. 2016): a sum, not a mean."""
+    logits = temperature * F.normalize(queries, dim=-1) @ F.normalize(supports, dim=-1).mT
+    largest = logits.amax(-1, keepdim=True)  # taken out so that exp does not overflow
+    sums = (logits - largest).exp() @ (membership > 0).to(logits.dtype)
+    return sums.clamp_min(torch.finfo(sums.dtype).tiny).log() + largest
+
+
+def centroid_logits(
+    queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
+) -> Tensor:
+    """``−τ/2·‖q − c‖²``, c the plain mean of a class's rows (Snell, Swersky, Zemel 2017)."""
+    with torch.autocast(queries.device.type, enabled=False):  # as below
+        means = membership.T @ supports
+    return temperature / 2 * minus_squared_distances(queries, means)
+
+
+def distance_logits(
+    queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
+) -> Tensor:
+    """``−τ`` times the mean Euclidean distance to a class's pictures."""
+    return -temperature * (euclidean_distances(queries, supports) @ membership)
+
+
+def minus_squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """``−‖a − b‖²`` of ``(…, m, d)`` and ``(…, n, d)``: ``(…, m, n)``.
+
+    Always in full precision: what is left of two large squares means nothing in 8 bits.
+    """
+    with torch.autocast(a.device.type, enabled=False):
+        a, b = a.float(), b.float()
+        squares = a.square().sum(-1).unsqueeze(-1) + b.square().sum(-1).unsqueeze(-2)
+        return (2 * a @ b.mT - squares).clamp_max(0)
+
+
+def euclidean_distances(a: Tensor, b: Tensor) -> Tensor:
+    """``‖a − b‖`` of ``(…, m, d)`` and ``(…, n, d)``: ``(…, m, n)``, exact also near 0."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

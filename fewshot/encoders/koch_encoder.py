@@ -1,0 +1,95 @@
+"""The encoder over Koch's network, whose checkpoint is too large to come with the project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot.data.cache import cache_folder
+from fewshot.device import autocast, best_device
+from fewshot.encoders.base import Encoder
+from fewshot.encoders.ink import INK_VERSION
+from fewshot.encoders.ink_views import ink_of, views_of
+from fewshot.encoders.koch import SIDE, UNITS, Koch
+from fewshot.encoders.pair_head import PairHead
+from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
+from fewshot.types import InputError, Picture
+
+# Names the weights file, where it lies elsewhere than in the cache.
+VARIABLE = "FEWSHOT_KOCH"
+# Pictures at a time: the first layer makes 2.4 MB of each.
+BATCH = 32
+
+
+def find_koch() -> Path:
+    """The weights file: ``$FEWSHOT_KOCH``, else ``koch.safetensors`` in the user's cache.
+
+    Raises:
+        InputError: it is not there; says how to make it.
+    """
+    path = Path(os.environ.get(VARIABLE) or cache_folder() / "koch.safetensors")
+    if not path.is_file():
+        raise InputError(
+            "Koch's network of 39 million parameters does not come with the project: make its "
+            f"checkpoint with “python -m fewshot train koch --output {path}”."
+        )
+    return path
+
+
+class KochEncoder(Encoder):
+    """The 4096 sigmoid units of :class:`fewshot.encoders.koch.Koch`: each 0..1, of any length."""
+
+    name = "koch"
+    family = "drawings"
+    dim = UNITS
+    unit_norm = False
+    temperature = 1.0
+
+    def __init__(self, path: Path) -> None:
+        """Load a checkpoint of ``train koch``.
+
+        Args:
+            path: weights file, its card beside it.
+
+        Raises:
+            InputError: the file or its card is missing, broken, or of another architecture.
+        """
+        card, weights = load_card(path), without_prefix("network", load_weights(path))
+        network = Koch()
+        try:
+            network.load_state_dict({name: value.float() for name, value in weights.items()})
+        except RuntimeError as error:
+            raise InputError(f"{path} does not hold Koch's network.") from error
+        self.checkpoint = sha256(path)
+        self.digest = f"{self.checkpoint}-ink{INK_VERSION}"
+        self.source = f"trained on {card['data']['name']}"
+        self.licence = card["licence"]
+        self._device = best_device()
+        self._head = network.head.eval()
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+
+    def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """See :class:`Encoder`."""
+        parts = ink_of(pictures, SIDE).to(self._device).split(BATCH)
+        return self._embed(part.unsqueeze(1).float() / 255 for part in parts)
+
+    def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
+        """See :class:`Encoder`: random affine and elastic views of the ink."""
+        ink = ink_of(pictures, SIDE).to(self._device)
+        x = self._embed(views_of(ink, pictures, n_views, BATCH))
+        return x.reshape(len(pictures), n_views, self.dim)
+
+    def pair_head(self) -> PairHead:
+        """The network's own."""
+        return self._head
+
+    @torch.inference_mode()
+    def _embed(self, batches: Iterable[Tensor]) -> np.ndarray:
+        with autocast(self._device):
+            rows = [self._network.embed(batch).float().cpu() for batch in batches]
+        return torch.cat(rows).numpy()

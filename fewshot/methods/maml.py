@@ -1,0 +1,81 @@
+"""Model-agnostic meta-learning: the whole network learns from the support set."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot.encoders.maml_network import MamlNetwork
+from fewshot.methods.base import Method
+from fewshot.methods.batch import SupportBatch
+from fewshot.types import Prediction, Support
+
+# Pictures that tasks learn from and are asked together. A task also holds the network's weights
+# some times over: with 1.5 million of them, 25 MB.
+PICTURES_AT_ONCE = 512
+TASKS_AT_ONCE = 16
+QUERIES_AT_ONCE = 256
+
+
+class Maml(Method):
+    """A few gradient steps on the support set, from weights trained to be a good start for them.
+
+    ``θ' = θ − α ∇ loss(support; θ)``, some times over, all parameters θ; then
+    ``p = softmax(τ·cos(w_c, f(q)))`` with the adapted embedding f and rows w. Training took the
+    gradient of the queries' loss through these steps (second order).
+
+    Finn, Abbeel, Levine: Model-agnostic meta-learning for fast adaptation of deep networks, ICML
+    2017, https://arxiv.org/abs/1703.03400; rows that start equal, so that any ways will do: Ye,
+    Chao, ICLR 2022, https://arxiv.org/abs/2106.16245; see
+    :class:`fewshot.encoders.maml_network.MamlNetwork`. Unlike the paper's, it uses no statistics
+    of a batch, which would let queries see each other (the paper's batch norm makes it
+    transductive). A task costs some tens of passes through the network, and one picture per class
+    says little on how to change 1.5 million weights: most of what it knows it knew before.
+    """
+
+    name = "maml"
+    title = "MAML"
+
+    def fit(self, support: Support, queries: np.ndarray | None = None) -> Maml:
+        """See :class:`Method`.
+
+        Raises:
+            InputError: the encoder carries no network to adapt.
+        """
+        self.network_ = self.encoder.maml_network()
+        shown = SupportBatch.of(support)
+        with torch.no_grad():
+            self.adapted_ = self.network_.adapt_many(shown.embeddings, shown.membership)
+            self.support_ = self.network_.embed_many(self.adapted_, shown.embeddings)[0]
+        self.classes_ = support.classes
+        return self
+
+    @torch.no_grad()
+    def predict(self, queries: np.ndarray) -> Prediction:
+        """See :class:`Method`; the score is the cosine to a row, evidence to a picture."""
+        cosines, evidence = [], []
+        for part in torch.from_numpy(np.ascontiguousarray(queries)).split(QUERIES_AT_ONCE):
+            x = self.network_.embed_many(self.adapted_, part[None])
+            cosines.append(self.network_.compare_many(self.adapted_, x)[0])
+            evidence.append(x[0] @ self.support_.T)
+        scores = torch.cat(cosines).numpy()
+        return self._prediction(self.temperature * scores, scores, torch.cat(evidence).numpy())
+
+    @torch.no_grad()
+    def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
+        """See :class:`Method`."""
+        network = self._network_on(queries.device)
+        shown = support.embeddings.shape[1] + queries.shape[1]
+        at_once = max(1, min(TASKS_AT_ONCE, PICTURES_AT_ONCE // shown))
+        parts = zip(support.embeddings.split(at_once), queries.split(at_once), strict=True)
+        cosines = [network.answer(x, support.membership, asked) for x, asked in parts]
+        return (self.temperature * torch.cat(cosines)).softmax(2)
+
+    def _network_on(self, device: torch.device) -> MamlNetwork:
+        network = self.encoder.maml_network()
+        if device.type == "cpu":
+            return network
+        return copy.deepcopy(network).to(device)  # the encoder's own stays where it is
