@@ -1,4 +1,4 @@
-"""The command line: ``python -m fewshot train | tune | evaluate | classify | bench | download``.
+"""The command line: ``python -m fewshot`` and one of :data:`COMMANDS`.
 
 Exit code 0 on success; 2 on bad arguments or unreadable input, with one line on stderr; 130 when
 interrupted.
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from fewshot.types import InputError
 
 # Each is a module beside this with HELP, EXAMPLES, add_arguments(parser) and run(arguments).
-COMMANDS = ("train", "tune", "evaluate", "classify", "bench", "download")
+COMMANDS = ("train", "tune", "evaluate", "reproduce", "classify", "bench", "download")
 
 
 class _OneLineParser(argparse.ArgumentParser):
