@@ -9,7 +9,7 @@ SEED = 0
 EPISODES = 1000
 # Episodes of methods that take long over one. They are the first of the others' episodes, and
 # the record of each result says how many there were.
-FEWER = {"maml": 100}
+FEWER = {"maml": 60}
 
 # In the order of the tables. One whose encoder is not on the machine is left out, and told of.
 DRAWINGS_METHODS = (
