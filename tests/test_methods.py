@@ -58,7 +58,9 @@ class FakeEncoder(Encoder):
     def maml_network(self) -> MamlNetwork:
         with torch.random.fork_rng():
             torch.manual_seed(6)
-            return MamlNetwork(TinyBody(), 16, InnerLoop(steps=3, body_rate=0.02)).eval()
+            # Rates that suit a body that was never trained.
+            inner = InnerLoop(steps=5, body_rate=0.02, row_rate=0.3, scale=5.0)
+            return MamlNetwork(TinyBody(), 16, inner).eval()
 
     def relation_head(self) -> RelationHead:
         with torch.random.fork_rng():
