@@ -542,6 +542,11 @@ def test_turned_classes_are_turned_pictures() -> None:
         assert (groups[i] == groups[j]).item() == together
 
 
+def test_learned_lengths_need_a_last_layer(characters: Characters) -> None:
+    with pytest.raises(InputError, match="last linear layer"):
+        start(recipe("prototypical"), TINY.unprojected(), characters.train)
+
+
 def test_mirrored_classes_follow_the_turned_ones() -> None:
     ink = torch.randint(256, (3, 2, 8, 8), dtype=torch.uint8)
     data = TrainingData(ink, torch.tensor([0, 2, 2]))

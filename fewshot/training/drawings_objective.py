@@ -13,6 +13,7 @@ from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.training.objective import Objective
 from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import draw_classes, draw_grid, draw_pairs
+from fewshot.types import InputError
 
 # Quarter turns of a character, each a class of its own.
 TURNS = 4
@@ -75,7 +76,16 @@ class DrawingsObjective(Objective):
 
     @classmethod
     def configured(cls, config: ConvNetConfig, recipe: Recipe) -> ConvNetConfig:
-        """The architecture as this method asks for it."""
+        """The architecture as this method asks for it.
+
+        Raises:
+            InputError: it cannot be had from this one.
+        """
+        if not (cls.unit_norm or config.projected):
+            raise InputError(
+                f"{recipe.method} learns the length of embeddings, and those of this encoder have "
+                "none: begin with one that has a last linear layer, made without --episodic."
+            )
         config = config.unprojected() if recipe.feature_map else config
         return replace(config, unit_norm=cls.unit_norm)
 
