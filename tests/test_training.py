@@ -22,7 +22,7 @@ from fewshot.encoders.drawings import AVERAGED, DrawingsEncoder
 from fewshot.encoders.ink import find_ink
 from fewshot.encoders.weights import card_path, load_card, save_weights, sha256, with_prefix
 from fewshot.episodes import Protocol, draw_episodes
-from fewshot.training import drawings, loop, validation
+from fewshot.training import drawings, loop, timing, validation
 from fewshot.training.checkpoint import load_state, state_path
 from fewshot.training.drawings import Characters, ink_of, load_characters, train_checkpoint
 from fewshot.training.loop import Progress, Run, kept_weights, start, train
@@ -817,7 +817,7 @@ class Clock:
 
 
 def test_minutes_plan_the_steps(tree, initial, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(drawings, "time", Clock())
+    monkeypatch.setattr(timing, "time", Clock())
     output = tmp_path / "a.safetensors"
     # A hundredth of a second a step: 0.0021 minutes are 12.6 of them.
     run = make(output, tree, initial, minutes=0.0021, changes={"steps": 4000})
@@ -830,7 +830,7 @@ def test_minutes_plan_the_steps(tree, initial, tmp_path, monkeypatch) -> None:
 
 
 def test_a_resumed_run_keeps_to_its_plan(tree, initial, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(drawings, "time", Clock())
+    monkeypatch.setattr(timing, "time", Clock())
     output = tmp_path / "a.safetensors"
     make(output, tree, initial, minutes=0.0021, should_stop=after(4))
     monkeypatch.setattr(drawings, "TIMED_STEPS", 0)  # nothing is measured again

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from fewshot.training.checkpoint import planned_steps, state_path
 from fewshot.training.loop import Progress, Run, describe_device, kept_weights, start, train
 from fewshot.training.objectives import TrainingData
 from fewshot.training.recipe import Recipe
+from fewshot.training.timing import seconds_a_step, steps_in
 from fewshot.training.validation import (
     ValidationSet,
     choose_temperature,
@@ -138,8 +139,11 @@ def train_checkpoint(
     characters = load_characters(folder, config.input_size, recipe, device)
     if minutes is not None:
         planned = planned_steps(state_path(output)) if resume else None
-        steps = planned or _steps_in(minutes, recipe, config, characters)
-        recipe = recipe.with_changes(steps=steps)
+        if not planned:
+            new = partial(start, config=config, data=characters.train)
+            per_step = seconds_a_step(new, recipe, characters.train, TIMED_STEPS)
+            planned = steps_in(minutes, per_step)
+        recipe = recipe.with_changes(steps=planned)
     run = start(recipe, config, characters.train, weights)
     run.origin |= {"warm_start": warm_start, "data": characters.facts}
     if resume:
@@ -173,18 +177,3 @@ def train_checkpoint(
     }
     save_weights(output, kept_weights(run), card)
     return run
-
-
-def _steps_in(minutes: float, recipe: Recipe, config: ConvNetConfig, characters: Characters) -> int:
-    """Steps that fit into the time, from a short trial with weights that are thrown away."""
-    trial = recipe.with_changes(steps=TIMED_STEPS + 1, validate_every=TIMED_STEPS + 2)
-    run = start(trial, config, characters.train)
-    times: list[float] = []
-
-    def timed() -> bool:
-        times.append(time.monotonic())
-        return run.step >= TIMED_STEPS
-
-    train(run, trial, characters.train, characters.validation, should_stop=timed)
-    per_step = (times[-1] - times[1]) / (len(times) - 2)  # the first step also warms up
-    return max(1, int(minutes * 60 / per_step))

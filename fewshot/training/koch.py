@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from fewshot.training.koch_recipe import KochRecipe
 from fewshot.training.loop import Progress, Run, begin, describe_device, kept_weights, train
 from fewshot.training.objective import Objective
 from fewshot.training.samplers import draw_classes, draw_grid, draw_pairs
+from fewshot.training.timing import seconds_a_step, steps_in
 from fewshot.training.validation import ValidationSet, validate, validation_set
 from fewshot.types import InputError
 
@@ -122,8 +122,16 @@ def train_koch(
     validation = _fewer(characters.validation)
     if minutes is not None:
         planned = planned_steps(state_path(output)) if resume else None
-        steps = planned or _steps_in(minutes, recipe, characters.train, validation)
-        recipe = recipe.with_changes(steps=steps)
+        if not planned:
+            per_step = seconds_a_step(
+                lambda trial: begin(new_koch(trial, device), trial, {}),
+                recipe,
+                characters.train,
+                TIMED_STEPS,
+                lambda objective: validate(objective, validation),
+            )
+            planned = steps_in(minutes, per_step)
+        recipe = recipe.with_changes(steps=planned)
     origin = {
         "architecture": {"network": "Koch", "input_size": SIDE},
         "classes": len(characters.train.ink),
@@ -169,23 +177,3 @@ def _fewer(held_out: ValidationSet) -> ValidationSet:
     """Episodes over the first drawings of each character alone."""
     data = held_out.data
     return validation_set(TrainingData(data.ink[:, :VALIDATED], data.groups))
-
-
-def _steps_in(
-    minutes: float, recipe: KochRecipe, data: TrainingData, validation: ValidationSet
-) -> int:
-    """Steps that fit into the time with their validations, from a few that are thrown away."""
-    trial = recipe.with_changes(steps=TIMED_STEPS + 1, validate_every=TIMED_STEPS + 2)
-    run = begin(new_koch(trial, data.device), trial, {})
-    times: list[float] = []
-
-    def timed() -> bool:
-        times.append(time.monotonic())
-        return run.step >= TIMED_STEPS
-
-    train(run, trial, data, lambda objective: {"score": 0.0}, should_stop=timed)
-    per_step = (times[-1] - times[1]) / (len(times) - 2)  # the first step also warms up
-    began = time.monotonic()
-    validate(run.objective, validation)
-    per_step += (time.monotonic() - began) / recipe.validate_every
-    return max(1, int(minutes * 60 / per_step))

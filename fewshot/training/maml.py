@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from fewshot.training.loop import Progress, Run, begin, describe_device, kept_we
 from fewshot.training.maml_recipe import MamlRecipe
 from fewshot.training.objective import Objective
 from fewshot.training.samplers import draw_classes, draw_grid
+from fewshot.training.timing import seconds_a_step, steps_in
 from fewshot.training.validation import TEMPERATURES
 from fewshot.types import InputError
 
@@ -192,12 +192,20 @@ def train_maml(
         raise InputError(f"{initial} does not hold the network its card describes.") from error
     device = best_device()
     characters = load_characters(folder, config.input_size, recipe, device)
+    validation = maml_validation(characters.validation.data)
     new = partial(new_maml, config=config, weights=weights, device=device)
     if minutes is not None:
         planned = planned_steps(state_path(output)) if resume else None
-        recipe = recipe.with_changes(
-            steps=planned or _steps_in(minutes, recipe, new, characters.train)
-        )
+        if not planned:
+            per_step = seconds_a_step(
+                lambda trial: begin(new(trial), trial, {}),
+                recipe,
+                characters.train,
+                TIMED_STEPS,
+                validation,
+            )
+            planned = steps_in(minutes, per_step)
+        recipe = recipe.with_changes(steps=planned)
     objective = new(recipe)
     objective.warm_start(characters.train)
     origin = {
@@ -209,7 +217,6 @@ def train_maml(
     run = begin(objective, recipe, origin)
     if resume:
         run.load(state_path(output), recipe)
-    validation = maml_validation(characters.validation.data)
     train(
         run,
         recipe,
@@ -249,23 +256,3 @@ def _card(name: str, run: Run, recipe: MamlRecipe, device: torch.device) -> dict
             **run.validation,
         },
     }
-
-
-def _steps_in(
-    minutes: float,
-    recipe: MamlRecipe,
-    new: Callable[[MamlRecipe], MamlObjective],
-    data: TrainingData,
-) -> int:
-    """Steps that fit into the time, from a short trial with weights that are thrown away."""
-    trial = recipe.with_changes(steps=TIMED_STEPS + 1, validate_every=TIMED_STEPS + 2)
-    run = begin(new(trial), trial, {})
-    times: list[float] = []
-
-    def timed() -> bool:
-        times.append(time.monotonic())
-        return run.step >= TIMED_STEPS
-
-    train(run, trial, data, lambda objective: {"score": 0.0}, should_stop=timed)
-    per_step = (times[-1] - times[1]) / (len(times) - 2)  # the first step also warms up
-    return max(1, int(minutes * 60 / per_step))
