@@ -43,7 +43,8 @@ class EmbeddedPool:
         Args:
             pool: the pictures.
             episodes: sets of indices into it.
-            on_disk: keep embeddings in the user's cache, by weights and pictures.
+            on_disk: keep embeddings that took weights to make in the user's cache, by weights and
+                pictures.
             cache: asked first for an embedding, and given what is made.
             at_once: pictures that are embedded without a pause.
         """
@@ -92,7 +93,7 @@ class EmbeddedPool:
         self, encoder: Encoder, n_views: int, wanted: np.ndarray
     ) -> Generator[float, None, np.ndarray]:
         """From the user's cache, or made now: ``(len(wanted), …)``."""
-        if not self._on_disk:
+        if not self._on_disk or encoder.checkpoint is None:
             return (yield from self._make(encoder, n_views, wanted))
         content = hashlib.blake2b(f"{encoder.digest} {n_views}".encode(), digest_size=16)
         for i in wanted:

@@ -49,15 +49,17 @@ def _protocols(*shots: int, ways: int = WAYS, queries: int = QUERIES) -> dict[st
     return {str(k): Protocol(ways, k, queries) for k in shots}
 
 
-def _grid(steps: Iterable[int], rates: Iterable[float], factors=(1.0,)) -> tuple[Plan, ...]:
-    return tuple(Plan(*values) for values in product(steps, rates, factors))
+def _grid(
+    steps: Iterable[int], rates: Iterable[float], entropies=(1.0,), temperatures=(1.0,)
+) -> tuple[Plan, ...]:
+    return tuple(Plan(*values) for values in product(steps, rates, entropies, temperatures))
 
 
 FINETUNE = Search("finetune", _protocols(1, 5), _grid([STEPS], (0.0001, 0.0003, *RATES)))
 WITH_QUERIES = Search(
     "finetune",
     _protocols(1, 5),
-    _grid([STEPS], (*RATES, 0.1, 0.3), (1.0, 3.0, 10.0, 30.0)),
+    _grid([STEPS], (0.03, 0.1, 0.3), (3.0, 10.0, 30.0), (1.0, 0.5, 0.25, 0.17)),
     transductive=True,
 )
 SIAMESE = Search("siamese", _protocols(1, 5), _grid([10, 40], (0.1, 0.3, 1.0, 3.0)))

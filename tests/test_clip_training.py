@@ -27,7 +27,12 @@ from fewshot.encoders.weights import load_weights, sha256
 from fewshot.training.clip import new_clip
 from fewshot.training.clip_data import prompts, training_data, validation_data
 from fewshot.training.clip_objective import _mean_over_positives, _text_classes, flat_prompts
-from fewshot.training.clip_recipe import CLIP_RECIPE, WARM_CLIP_RECIPE, ClipRecipe
+from fewshot.training.clip_recipe import (
+    CLIP_RECIPE,
+    TWO_STAGE_RECIPE,
+    WARM_CLIP_RECIPE,
+    ClipRecipe,
+)
 from fewshot.training.glyph_views import DRAWN as GLYPH_DRAWN
 from fewshot.training.glyph_views import glyph_views
 from fewshot.training.loop import begin, train
@@ -331,6 +336,22 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
     card = json.loads((later / "card.json").read_text("utf-8"))
     assert card["warm_start"]["sha256"] == sha256(output / WEIGHTS_FILE)
     assert card["warm_start"]["steps_done"] == 2 and card["recipe"]["glyphs"] == 0.1
+
+    # On from there with the finer tower, whose embedding has the last two stages' features.
+    last = tmp_path / "last"
+    finer = [str(last) if part == str(later) else part for part in command]
+    finer = [str(later) if part == str(output) else part for part in finer]
+    assert main([*finer, "--two-stages"]) == 0
+    encoder = load_clip(find_clip(str(last)))
+    assert encoder.dim == 768
+    card = json.loads((last / "card.json").read_text("utf-8"))
+    assert card["warm_start"]["warm_start"]["steps_done"] == 2 and card["recipe"]["two_stages"]
+    assert card["warm_start"]["sha256"] == sha256(later / WEIGHTS_FILE)
+    assert main([*finer, "--two-stages", "--resume"]) == 0
+    no_start = finer[: finer.index("--init")] + finer[finer.index("--init") + 2 :]
+    assert main([*no_start, "--two-stages"]) == 2
+    assert "add --init" in capsys.readouterr().err
+
     (output / "card.json").write_text("{}")
     assert main(command) == 2
     assert "card of train clip" in capsys.readouterr().err
@@ -342,7 +363,7 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
 COLOURS_MORE: dict[str, tuple[int, int, int]] = {}
 
 
-@pytest.mark.parametrize("recipe", [CLIP_RECIPE, WARM_CLIP_RECIPE])
+@pytest.mark.parametrize("recipe", [CLIP_RECIPE, WARM_CLIP_RECIPE, TWO_STAGE_RECIPE])
 def test_the_recipes_of_the_shipped_model_end_at_their_own_size(recipe: ClipRecipe) -> None:
     assert sum(share for share, _ in recipe.sides) == pytest.approx(1.0)
     assert recipe.sides[-1][1] == 64

@@ -37,6 +37,7 @@ from fewshot.training.objectives import OBJECTIVES
 from fewshot.training.objectives_episodic import WARM_SQUARED_LENGTH, TrainingEpisodes
 from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import step_generator
+from fewshot.training.session import Session
 from fewshot.training.validation import choose_temperature, embed_all, validate, validation_set
 from fewshot.types import InputError
 
@@ -328,7 +329,7 @@ def checkpoints(tree: Path, initial: Path, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     for method in METHODS:
         output = folder / f"{PRESETS['drawings'].encoders[method]}.safetensors"
-        train_checkpoint(recipe(method, steps=2), output, folder=tree, initial=initial)
+        train_checkpoint(recipe(method, steps=2), Session(output, folder=tree, initial=initial))
     return folder
 
 

@@ -24,6 +24,7 @@ from fewshot.training import koch as koch_training
 from fewshot.training.checkpoint import state_path
 from fewshot.training.koch import KochObjective, train_koch
 from fewshot.training.koch_recipe import DISTORTIONS, KOCH_RECIPE, KochRecipe
+from fewshot.training.session import Session
 from fewshot.types import InputError, Support
 
 CPU = torch.device("cpu")
@@ -146,9 +147,9 @@ def test_training_goes_on_and_comes_back_as_an_encoder(tree, tmp_path, monkeypat
     )
     output = tmp_path / "koch.safetensors"
     asked = iter([False, True])
-    train_koch(recipe, output, folder=tree, should_stop=lambda: next(asked))
+    train_koch(recipe, Session(output, folder=tree, should_stop=lambda: next(asked)))
     assert load_card(output)["steps_done"] == 1
-    run = train_koch(recipe, output, folder=tree, resume=True)
+    run = train_koch(recipe, Session(output, folder=tree, resume=True))
     state_path(output).unlink()  # half a gigabyte that pytest would keep
     card = load_card(output)
     assert (card["steps_done"], card["pairs_done"], card["parameters"]) == (2, 12, 38_951_745)
@@ -180,7 +181,7 @@ def test_training_goes_on_and_comes_back_as_an_encoder(tree, tmp_path, monkeypat
     logits = [[alpha @ abs(q - s) + beta for s in x[:2]] for q in x]
     np.testing.assert_allclose(answer.evidence, 1 / (1 + np.exp(-np.array(logits))), atol=1e-4)
     with pytest.raises(InputError, match="--init"):
-        train_koch(recipe, output, folder=tree, initial=output)
+        train_koch(recipe, Session(output, folder=tree, initial=output))
 
 
 def test_a_checkpoint_of_something_else_is_told(tmp_path) -> None:

@@ -31,6 +31,7 @@ from fewshot.training.drawings import load_characters
 from fewshot.training.maml import maml_validation, new_maml, train_maml
 from fewshot.training.maml_recipe import MamlRecipe
 from fewshot.training.samplers import step_generator
+from fewshot.training.session import Session
 from fewshot.types import InputError, Support
 
 CPU = torch.device("cpu")
@@ -293,7 +294,7 @@ def test_the_loss_falls_and_norms_keep_their_statistics(tree, initial) -> None:
 
 def test_validation_equals_the_method_on_each_task(tree, initial, tmp_path) -> None:
     output = tmp_path / "mine.safetensors"
-    train_maml(recipe(), output, initial=initial, folder=tree)
+    train_maml(recipe(), Session(output, initial=initial, folder=tree))
     encoder, card = MamlEncoder("mine", output), load_card(output)
     held_out = load_omniglot("background", tree)
     (name,) = card["data"]["validation_alphabets"]
@@ -312,7 +313,7 @@ def test_validation_equals_the_method_on_each_task(tree, initial, tmp_path) -> N
 
 def test_a_checkpoint_and_its_card(tree, initial, tmp_path) -> None:
     output = tmp_path / "mine.safetensors"
-    run = train_maml(recipe(first_order=True), output, initial=initial, folder=tree)
+    run = train_maml(recipe(first_order=True), Session(output, initial=initial, folder=tree))
     card = load_card(output)
     assert card["order"] == "first order"
     assert card["inner"] == recipe().inner.as_dict()
@@ -334,11 +335,13 @@ def test_a_checkpoint_and_its_card(tree, initial, tmp_path) -> None:
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(tree, initial, tmp_path) -> None:
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
-    train_maml(recipe(), whole, initial=initial, folder=tree)
+    train_maml(recipe(), Session(whole, initial=initial, folder=tree))
     asked = iter([False, False, True])
-    train_maml(recipe(), parts, initial=initial, folder=tree, should_stop=lambda: next(asked))
+    train_maml(
+        recipe(), Session(parts, initial=initial, folder=tree, should_stop=lambda: next(asked))
+    )
     assert load_card(parts)["steps_done"] == 2
-    train_maml(recipe(), parts, initial=initial, folder=tree, resume=True)
+    train_maml(recipe(), Session(parts, initial=initial, folder=tree, resume=True))
     assert sha256(parts) == sha256(whole)
 
 

@@ -29,6 +29,7 @@ from fewshot.training.loop import Progress, Run, kept_weights, start, train
 from fewshot.training.objectives import OBJECTIVES, TrainingData
 from fewshot.training.recipe import RECIPES, WARM_RECIPES, Recipe
 from fewshot.training.samplers import draw_images, step_generator
+from fewshot.training.session import Session
 from fewshot.training.validation import (
     choose_temperature,
     embed_all,
@@ -736,7 +737,7 @@ def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(output: Path, tree: Path, initial: Path, method: str = "siamese", **options) -> Run:
     settings = recipe(method, **options.pop("changes", {}))
-    return train_checkpoint(settings, output, folder=tree, initial=initial, **options)
+    return train_checkpoint(settings, Session(output, folder=tree, initial=initial, **options))
 
 
 def test_a_checkpoint_and_its_card(tree: Path, initial: Path, tmp_path: Path) -> None:

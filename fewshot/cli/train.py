@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 from fewshot.cli.arguments import at_least, output_path, positive, stopping
@@ -20,7 +19,9 @@ EXAMPLES = """\
   python -m fewshot train relation --data omniglot --init prototype.safetensors \\
       --output relation.safetensors
   python -m fewshot train clip --data photos --output clip-first
-  python -m fewshot train clip --data photos --init clip-first --output clip-embedded"""
+  python -m fewshot train clip --data photos --init clip-first --output clip-second
+  python -m fewshot train clip --data photos --init clip-second --two-stages \\
+      --output clip-embedded"""
 
 # As fewshot.training.objectives has them, whose import takes seconds.
 METHODS = (
@@ -82,6 +83,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--first-order", action="store_true", help="maml: take the inner gradients as constants"
     )
+    parser.add_argument(
+        "--two-stages",
+        action="store_true",
+        help="clip with --init: go on with the finer tower of the shipped model",
+    )
     parser.add_argument("--resume", action="store_true", help="go on where --output was left")
 
 
@@ -97,18 +103,21 @@ def run(arguments: argparse.Namespace) -> None:
         learning_rate=arguments.learning_rate,
         optimizer=arguments.optimizer,
     )
+    from fewshot.training.session import Session
+
     stop: list[bool] = []
     try:
         with stopping(stop):
-            ended = _trainer(arguments)(
-                recipe,
+            session = Session(
                 arguments.output,
                 folder=arguments.data,
                 minutes=arguments.minutes,
                 resume=arguments.resume,
+                initial=arguments.init,
                 on_progress=_report,
                 should_stop=lambda: bool(stop),
             )
+            ended = _trainer(arguments.method)(recipe, session)
     except OSError as error:
         raise InputError(f"{arguments.output} cannot be written ({error.strerror}).") from error
     figures = ", ".join(f"{k} {v:.4f}" for k, v in ended.validation.items() if k != "score")
@@ -117,23 +126,23 @@ def run(arguments: argparse.Namespace) -> None:
         print("Stopped; go on with --resume.")
 
 
-def _trainer(arguments: argparse.Namespace):
-    """What to call with the recipe."""
-    if arguments.method == "clip":
+def _trainer(method: str):
+    """What to call with the recipe and the session."""
+    if method == "clip":
         from fewshot.training.clip import train_clip
 
-        return partial(train_clip, initial=arguments.init)
-    if arguments.method == "maml":
+        return train_clip
+    if method == "maml":
         from fewshot.training.maml import train_maml
 
-        return partial(train_maml, initial=arguments.init)
-    if arguments.method == "koch":
+        return train_maml
+    if method == "koch":
         from fewshot.training.koch import train_koch
 
-        return partial(train_koch, initial=arguments.init)
+        return train_koch
     from fewshot.training.drawings import train_checkpoint
 
-    return partial(train_checkpoint, initial=arguments.init)
+    return train_checkpoint
 
 
 def _recipe(arguments: argparse.Namespace):
@@ -142,13 +151,19 @@ def _recipe(arguments: argparse.Namespace):
     if arguments.first_order and arguments.method != "maml":
         raise InputError("--first-order goes with the method maml.")
     if arguments.method == "clip":
-        from fewshot.training.clip_recipe import CLIP_RECIPE, WARM_CLIP_RECIPE
+        from fewshot.training.clip_recipe import CLIP_RECIPE, TWO_STAGE_RECIPE, WARM_CLIP_RECIPE
 
         if arguments.data is None:
             raise InputError("clip needs --data, the folder with photos.zip and classes.csv.")
         if arguments.episodic:
             raise InputError("clip does not train on episodes: leave out --episodic.")
-        return WARM_CLIP_RECIPE if arguments.init else CLIP_RECIPE
+        if not arguments.two_stages:
+            return WARM_CLIP_RECIPE if arguments.init else CLIP_RECIPE
+        if not arguments.init:
+            raise InputError("--two-stages goes on from an earlier run: add --init.")
+        return TWO_STAGE_RECIPE
+    if arguments.two_stages:
+        raise InputError("--two-stages goes with clip and --init.")
     if arguments.method in ("maml", "koch") and arguments.episodic:
         raise InputError("--episodic goes with the method prototype and --init.")
     if arguments.method == "maml":

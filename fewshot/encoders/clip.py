@@ -176,6 +176,8 @@ def load_clip(folder: ClipFolder) -> ClipEncoder:
     """
     import open_clip
 
+    import fewshot.encoders.two_stage_tower  # noqa: F401 - makes the embedded model's tower known
+
     model = f"local-dir:{folder.path}"
     try:
         network, _, preprocess = open_clip.create_model_and_transforms(model)

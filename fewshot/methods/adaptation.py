@@ -33,6 +33,8 @@ class Plan:
         steps: how many.
         learning_rate: of each.
         entropy_factor: on the settings' entropy weight, where the entropy is the queries'.
+        temperature_factor: on the temperature, there: queries that a sharp softmax is sure of
+            from the start have no say in where the rows go.
         view_likeness: how like another picture of its class a view of a picture is, where it
             stands in for one: 1 says as like as the picture itself, 0 no more than any other's.
     """
@@ -40,6 +42,7 @@ class Plan:
     steps: int
     learning_rate: float
     entropy_factor: float = 1.0
+    temperature_factor: float = 1.0
     view_likeness: float = 1.0
 
 

@@ -36,7 +36,8 @@ class FineTune(Method):
     the settings say transductive and there are several queries, of those queries, so that each
     is answered in the light of the others. Then the entropy of the queries' mean prediction counts
     the other way, as being sure is easiest by giving all queries one class, and b stays 0; this
-    leans towards classes that occur about equally often.
+    leans towards classes that occur about equally often. The softmax is less sharp there, while
+    learning and in the answers, by a factor that was chosen on validation classes.
 
     Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification,
     ICLR 2020, https://arxiv.org/abs/1909.02729; Chen et al.: A closer look at few-shot
@@ -61,7 +62,7 @@ class FineTune(Method):
         if self.transductive and queries is not None:
             seen = torch.from_numpy(queries)[None]
         start = prototypes(support.embeddings, support.labels, len(support.classes))
-        weights, biases = self._learned(
+        weights, biases, self.temperature_ = self._learned(
             SupportBatch.of(support), seen, torch.from_numpy(start)[None]
         )
         self.classes_, self.support_ = support.classes, support.embeddings
@@ -72,36 +73,38 @@ class FineTune(Method):
         """See :class:`Method`; the score is the cosine to a learned row."""
         cosines = cosine_similarities(queries, self.weights_)
         evidence = cosine_similarities(queries, self.support_)
-        return self._prediction(self.temperature * cosines + self.biases_, cosines, evidence)
+        return self._prediction(self.temperature_ * cosines + self.biases_, cosines, evidence)
 
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
         """See :class:`Method`."""
         seen = queries if self.transductive else None
         start = batch_prototypes(self._unit(support.embeddings), support.membership)
-        weights, biases = self._learned(support, seen, start)
+        weights, biases, temperature = self._learned(support, seen, start)
         cosines = self._unit(queries) @ F.normalize(weights, dim=2).mT
-        return (self.temperature * cosines + biases.unsqueeze(1)).softmax(2)
+        return (temperature * cosines + biases.unsqueeze(1)).softmax(2)
 
     def _learned(
         self, support: SupportBatch, queries: Tensor | None, start: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Rows ``(e, n_way, d)`` and biases ``(e, n_way)``, from the prototypes."""
+    ) -> tuple[Tensor, Tensor, float]:
+        """From the prototypes: rows ``(e, n_way, d)``, biases ``(e, n_way)``, temperature."""
         if not self.settings.steps:
-            return start, start.new_zeros(start.shape[:2])
+            return start, start.new_zeros(start.shape[:2]), self.temperature
         x, labels = support.examples()
         # A single query says nothing that its own prediction does not.
         alone = queries is None or queries.shape[1] < 2
         plan = plan_for(self.encoder.family, self.name if alone else TRANSDUCTIVE, support[0])
-        return fine_tune(
+        temperature = self.temperature * plan.temperature_factor
+        weights, biases = fine_tune(
             x,
             labels.expand(len(x), -1),
             start,
             steps=self.settings.steps,
             learning_rate=plan.learning_rate,
-            temperature=self.temperature,
+            temperature=temperature,
             entropy_weight=self.settings.entropy_weight * plan.entropy_factor,
             unlabelled=None if alone else self._unit(queries),
         )
+        return weights, biases, temperature
 
 
 @torch.no_grad()

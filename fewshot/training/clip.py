@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewshot import __version__
 from fewshot.data.cache import write_atomically
@@ -17,11 +16,13 @@ from fewshot.data.symbols import symbols
 from fewshot.device import best_device
 from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from fewshot.encoders.weights import load_weights, plain, sha256
-from fewshot.training.checkpoint import planned_steps, state_path
 from fewshot.training.clip_data import load_clip_data
 from fewshot.training.clip_objective import MEAN, STD, ClipData, ClipObjective
 from fewshot.training.clip_recipe import ARCHITECTURE, ClipRecipe
-from fewshot.training.loop import Progress, Run, begin, describe_device, train
+from fewshot.training.clip_two_stages import PROJECTION, carry_over
+from fewshot.training.loop import Run, begin, outcome
+from fewshot.training.session import Session
+from fewshot.training.timing import seconds_a_step
 from fewshot.types import InputError
 
 # A run given minutes instead of steps times as many at each size of the pictures.
@@ -31,10 +32,10 @@ TIMED_STEPS = 4
 CROP = 0.8
 
 
-def configuration() -> dict:
+def configuration(architecture: dict) -> dict:
     """What open_clip reads beside the weights."""
     return {
-        "model_cfg": ARCHITECTURE,
+        "model_cfg": architecture,
         "preprocess_cfg": {
             "mean": MEAN,
             "std": STD,
@@ -50,34 +51,18 @@ def new_clip(recipe: ClipRecipe, n_classes: int, device: torch.device) -> ClipOb
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        objective = ClipObjective(open_clip.CLIP(**ARCHITECTURE), recipe, n_classes)
+        objective = ClipObjective(open_clip.CLIP(**recipe.architecture), recipe, n_classes)
     return objective.to(device, memory_format=torch.channels_last)
 
 
-def train_clip(
-    recipe: ClipRecipe,
-    output: Path,
-    *,
-    folder: Path,
-    minutes: float | None = None,
-    resume: bool = False,
-    initial: Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Run:
+def train_clip(recipe: ClipRecipe, session: Session) -> Run:
     """Train the embedded CLIP and write its folder.
 
     Args:
         recipe: what to do.
-        output: folder to write ``open_clip_config.json``, ``open_clip_model.safetensors`` and
-            ``card.json`` to; the run's state goes beside it.
-        folder: where the photos are.
-        minutes: plan as many steps as this machine does in that time, in place of the recipe's;
-            a resumed run keeps to the plan it was started with.
-        resume: go on from that state.
-        initial: folder of an earlier run's model to start from, in place of random weights.
-        on_progress: called every few steps.
-        should_stop: asked before every step.
+        session: its output is the folder to write ``open_clip_config.json``,
+            ``open_clip_model.safetensors`` and ``card.json`` to, its folder that of the photos,
+            and its initial checkpoint the folder of an earlier run's model.
 
     Raises:
         InputError: data or model cannot be read, or the state is of another recipe.
@@ -85,48 +70,49 @@ def train_clip(
     import open_clip
 
     device = best_device()
-    weights = None if initial is None else _weights_of(initial)
+    weights = None if session.initial is None else _weights_of(session.initial)
     tokenizer = open_clip.SimpleTokenizer(context_length=ARCHITECTURE["text_cfg"]["context_length"])
-    data, validation = load_clip_data(folder, tokenizer, device)
-    state = state_path(output.with_suffix(".safetensors"))
-    if minutes is not None:
-        planned = planned_steps(state) if resume else None
-        recipe = recipe.with_changes(steps=planned or _steps_in(minutes, recipe, data))
-    origin = {"architecture": ARCHITECTURE, "classes": data.n_classes, "glyphs": len(data.glyphs)}
+    data, validation = load_clip_data(session.folder, tokenizer, device)
+    recipe = session.planned(recipe, lambda: _seconds_a_step(recipe, data))
     objective = new_clip(recipe, data.n_classes, device)
     warm_start = None
-    if initial is not None:
-        objective.network.load_state_dict(weights)
+    if session.initial is not None:
+        _fill(objective.network, weights, recipe, data, session.initial)
         objective.warm_start(data)
-        warm_start = _described(initial)
-    run = begin(objective, recipe, origin | {"warm_start": warm_start})
-    if resume:
-        run.load(state, recipe)
-    train(
-        run,
-        recipe,
-        data,
-        validation,
-        state=state,
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
-    run.objective.load_state_dict(run.best)
-    _write(output, run, recipe, data.nouns, describe_device(device))
+        warm_start = _described(session.initial)
+    origin = {
+        "architecture": recipe.architecture,
+        "classes": data.n_classes,
+        "glyphs": len(data.glyphs),
+        "warm_start": warm_start,
+    }
+    run = begin(objective, recipe, origin)
+    session.carry_out(run, recipe, data, validation)
+    _write(session.output, run, recipe, data.nouns)
     return run
 
 
 def _weights_of(folder: Path) -> dict[str, Tensor]:
-    """The model of a folder that a run wrote, checked against the architecture."""
-    import open_clip
-
+    """The model of a folder that a run wrote, in fp32."""
     weights = load_weights(folder / WEIGHTS_FILE)
-    weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    return {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+
+
+def _fill(
+    network: nn.Module,
+    weights: dict[str, Tensor],
+    recipe: ClipRecipe,
+    data: ClipData,
+    folder: Path,
+) -> None:
+    """Start at weights, carried over where the recipe's tower is another than theirs."""
     try:
-        open_clip.CLIP(**ARCHITECTURE).load_state_dict(weights)
+        if recipe.two_stages and PROJECTION in weights:
+            carry_over(weights, network, data)
+        else:
+            network.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(f"{folder} does not hold a model of this run's architecture.") from error
-    return weights
 
 
 def _described(folder: Path) -> dict:
@@ -136,27 +122,23 @@ def _described(folder: Path) -> dict:
         kept = {key: card[key] for key in ("recipe", "steps_done", "minutes", "device")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CARD_FILE} is not a card of train clip.") from error
-    return {"sha256": sha256(folder / WEIGHTS_FILE), **kept}
+    return {"sha256": sha256(folder / WEIGHTS_FILE), **kept, "warm_start": card.get("warm_start")}
 
 
-def _steps_in(minutes: float, recipe: ClipRecipe, data: ClipData) -> int:
-    """Steps that fit into the time, from a few steps at each size of the pictures."""
-    per_step = 0.0
-    for share, side in recipe.sides:
-        trial = recipe.with_changes(sides=((1.0, side),), steps=1 + TIMED_STEPS)
-        run = begin(new_clip(trial, data.n_classes, data.device), trial, {})
-        times: list[float] = []
+def _seconds_a_step(recipe: ClipRecipe, data: ClipData) -> float:
+    """Mean over the run, from a few steps at each size of the pictures."""
 
-        def timed(run: Run = run, times: list[float] = times) -> bool:
-            times.append(time.monotonic())
-            return run.step >= 1 + TIMED_STEPS
+    def new(trial: ClipRecipe) -> Run:
+        return begin(new_clip(trial, data.n_classes, data.device), trial, {})
 
-        train(run, trial, data, lambda objective: {"score": 0.0}, should_stop=timed)
-        per_step += share * (times[-1] - times[1]) / (len(times) - 2)  # the first step warms up
-    return max(1, int(minutes * 60 / per_step))
+    return sum(
+        share
+        * seconds_a_step(new, recipe.with_changes(sides=((1.0, side),)), data, 1 + TIMED_STEPS)
+        for share, side in recipe.sides
+    )
 
 
-def _write(output: Path, run: Run, recipe: ClipRecipe, nouns: Sequence[str], device: str) -> None:
+def _write(output: Path, run: Run, recipe: ClipRecipe, nouns: Sequence[str]) -> None:
     """Configuration and card first: weights never lack them."""
     network = run.objective.network
     signs = [sign.names[0] for sign in symbols()]
@@ -164,7 +146,7 @@ def _write(output: Path, run: Run, recipe: ClipRecipe, nouns: Sequence[str], dev
         "name": output.name,
         "version": __version__,
         "method": recipe.method,
-        "architecture": ARCHITECTURE,
+        "architecture": recipe.architecture,
         "parameters": sum(p.numel() for p in network.parameters()),
         "licence": "non-commercial research and education",
         "licence_note": "The weights learned from Tiny ImageNet, which is part of ImageNet, whose "
@@ -181,14 +163,10 @@ def _write(output: Path, run: Run, recipe: ClipRecipe, nouns: Sequence[str], dev
         },
         "recipe": recipe.as_dict(),
         "warm_start": run.origin["warm_start"],
-        "steps_done": run.step,
-        "best_step": run.best_step,
-        "minutes": round(run.seconds / 60, 1),
-        "device": device,
-        "validation": run.validation,
+        **outcome(run),
     }
     half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    for name, content in ((CONFIG_FILE, configuration()), (CARD_FILE, card)):
+    for name, content in ((CONFIG_FILE, configuration(recipe.architecture)), (CARD_FILE, card)):
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         write_atomically(output / name, text.encode())
     write_atomically(output / WEIGHTS_FILE, save(plain(half)))

@@ -74,7 +74,10 @@ class ClipObjective(Objective):
         super().__init__()
         self.network = network
         self.recipe = recipe
-        self.rows = nn.Parameter(torch.randn(n_classes, network.text_projection.shape[1]))
+        self.width = network.text_projection.shape[1]
+        if recipe.two_stages:
+            self.width = network.visual.trunk.norms[0].num_features
+        self.rows = nn.Parameter(torch.randn(n_classes, self.width))
         # Counts steps for the pictures' size, and is saved with the weights.
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
 
@@ -84,10 +87,13 @@ class ClipObjective(Objective):
         side = recipe.side_at(int(self.steps_done))
         self.steps_done += 1
         pictures, labels = _batch(data, recipe, side, generator)
-        x = F.normalize(self.network.encode_image(pictures).float(), dim=1)
+        x = self._trained(self.network.encode_image(pictures))
         classes = _text_classes(data, labels, recipe.texts, generator)
-        t = F.normalize(self.network.encode_text(_prompts(data, classes, generator)).float(), dim=1)
-        logits = self.network.logit_scale.exp().clamp(max=MOST_SCALE) * x @ t.T
+        t = self._trained(self.network.encode_text(_prompts(data, classes, generator)))
+        scale = self.network.logit_scale.exp().clamp(max=MOST_SCALE)
+        if recipe.two_stages:  # in use the other half of an embedding's square length adds nothing
+            scale = scale * 0.5**0.5
+        logits = scale * x @ t.T
         same = labels[:, None] == classes  # (b, texts), one text of each class
         to_text = F.cross_entropy(logits, same.int().argmax(1), label_smoothing=recipe.smoothing)
         to_pictures = _mean_over_positives(logits.T, same.T)
@@ -98,12 +104,17 @@ class ClipObjective(Objective):
         contrast = (to_text + to_pictures) / 2
         return contrast + recipe.rows * to_rows + recipe.centring * off_centre
 
+    def _trained(self, x: Tensor) -> Tensor:
+        """The part ``(b, width)`` of embeddings ``(b, dim)`` that is trained, at length 1."""
+        return F.normalize(x[:, : self.width].float(), dim=1)
+
     @torch.no_grad()
     def warm_start(self, data: ClipData) -> None:
         """Start the learned rows at the classes' texts, where trained pictures lie already."""
         self.eval()
         first = data.tokens[data.first[:-1]]
-        self.rows.copy_(torch.cat([self.network.encode_text(part) for part in first.split(64)]))
+        texts = torch.cat([self.network.encode_text(part) for part in first.split(64)])
+        self.rows.copy_(texts[:, : self.width])
 
     def kept(self) -> dict[str, nn.Module]:
         """The open_clip model."""

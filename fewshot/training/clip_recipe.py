@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from fewshot.encoders.two_stage_tower import NAME as TWO_STAGES
 from fewshot.training.photo_views import PhotoViews
 from fewshot.training.recipe import RunRecipe
 
@@ -29,6 +30,17 @@ ARCHITECTURE: dict[str, Any] = {
         "layers": 3,
     },
 }
+# The last run's: finer, and without a layer that makes an embedding of the features.
+TWO_STAGE_ARCHITECTURE: dict[str, Any] = ARCHITECTURE | {
+    "embed_dim": 768,
+    "vision_cfg": {
+        "image_size": 64,
+        "timm_model_name": TWO_STAGES,
+        "timm_model_pretrained": False,
+        "timm_pool": "",
+        "timm_proj": "none",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,8 @@ class ClipRecipe(RunRecipe):
         centring: weight of the squared length of the embeddings' mean, photos and glyphs apart.
         scale: factor on the cosines to learned rows.
         views: ranges of the photos' random views.
+        two_stages: train the two-stage tower, by its last stage's features alone: those of the
+            stage before it are to stay less bound to the classes trained on.
     """
 
     method: str = "clip"
@@ -61,6 +75,12 @@ class ClipRecipe(RunRecipe):
     centring: float = 2.0
     scale: float = 20.0
     views: PhotoViews = field(default_factory=PhotoViews)
+    two_stages: bool = False
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What open_clip builds the network from."""
+        return TWO_STAGE_ARCHITECTURE if self.two_stages else ARCHITECTURE
 
     def side_at(self, step: int) -> int:
         """Size of the pictures of a step."""
@@ -84,4 +104,15 @@ WARM_CLIP_RECIPE = ClipRecipe(
     texts=64,
     smoothing=0.05,
     views=PhotoViews(area=0.45, colour=0.25),
+)
+# From that run's weights (--init, --two-stages).
+TWO_STAGE_RECIPE = ClipRecipe(
+    steps=3_600,
+    learning_rate=1e-3,
+    glyphs=0.1,
+    sides=((0.4, 48), (0.6, 64)),
+    texts=64,
+    smoothing=0.05,
+    views=PhotoViews(area=0.4, colour=0.25),
+    two_stages=True,
 )

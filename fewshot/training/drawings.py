@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fewshot import __version__
 from fewshot.data.cache import cache_folder, write_atomically
@@ -25,11 +25,11 @@ from fewshot.encoders.weights import (
     sha256,
     without_prefix,
 )
-from fewshot.training.checkpoint import planned_steps, state_path
-from fewshot.training.loop import Progress, Run, describe_device, kept_weights, start, train
+from fewshot.training.loop import Run, kept_weights, outcome, start
 from fewshot.training.objectives import TrainingData
 from fewshot.training.recipe import Recipe
-from fewshot.training.timing import seconds_a_step, steps_in
+from fewshot.training.session import Session
+from fewshot.training.timing import seconds_a_step
 from fewshot.training.validation import (
     ValidationSet,
     choose_temperature,
@@ -96,70 +96,31 @@ def load_characters(
     )
 
 
-def train_checkpoint(
-    recipe: Recipe,
-    output: Path,
-    *,
-    folder: Path | None = None,
-    minutes: float | None = None,
-    resume: bool = False,
-    initial: Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Run:
+def train_checkpoint(recipe: Recipe, session: Session) -> Run:
     """Train one drawings encoder and write its checkpoint, card and state.
 
     Args:
         recipe: what to do.
-        output: weights file to write (``.safetensors``); card and state go beside it.
-        folder: where Omniglot is; None downloads it.
-        minutes: plan as many steps as this machine does in that time, in place of the recipe's;
-            a resumed run keeps to the plan it was started with.
-        resume: go on from the state beside ``output``.
-        initial: checkpoint whose encoder to start from.
-        on_progress: called every few steps.
-        should_stop: asked before every step.
+        session: its folder is Omniglot's.
 
     Raises:
         InputError: data or checkpoint cannot be read, or the state is of another recipe.
     """
-    if output.suffix != ".safetensors":
-        raise InputError(f"The output must be a .safetensors file, and {output} is not.")
+    session.check_is_file()
     device = best_device()
     config, weights, warm_start = ConvNetConfig(), None, None
-    if initial is not None:
-        weights, card = load_weights(initial), load_card(initial)
-        weights = without_prefix("encoder", weights)
-        try:
-            config = ConvNetConfig.from_dict(card["architecture"])
-            ConvNet(config).load_state_dict(weights)
-        except (RuntimeError, TypeError) as error:
-            raise InputError(f"{initial} does not hold the network its card describes.") from error
-        warm_start = {"checkpoint": initial.name, "sha256": sha256(initial)}
-    characters = load_characters(folder, config.input_size, recipe, device)
-    if minutes is not None:
-        planned = planned_steps(state_path(output)) if resume else None
-        if not planned:
-            new = partial(start, config=config, data=characters.train)
-            per_step = seconds_a_step(new, recipe, characters.train, TIMED_STEPS)
-            planned = steps_in(minutes, per_step)
-        recipe = recipe.with_changes(steps=planned)
-    run = start(recipe, config, characters.train, weights)
-    run.origin |= {"warm_start": warm_start, "data": characters.facts}
-    if resume:
-        run.load(state_path(output), recipe)
-    train(
-        run,
-        recipe,
-        characters.train,
-        characters.validation,
-        state=state_path(output),
-        on_progress=on_progress,
-        should_stop=should_stop,
+    if session.initial is not None:
+        config, weights, warm_start = trained_encoder(session.initial)
+    characters = load_characters(session.folder, config.input_size, recipe, device)
+    new = partial(start, config=config, data=characters.train)
+    recipe = session.planned(
+        recipe, lambda: seconds_a_step(new, recipe, characters.train, TIMED_STEPS)
     )
-    run.objective.load_state_dict(run.best)
+    run = new(recipe, initial=weights)
+    run.origin |= {"warm_start": warm_start, "data": characters.facts}
+    session.carry_out(run, recipe, characters.train, characters.validation)
     card = {
-        "name": output.stem,
+        "name": session.output.stem,
         "version": __version__,
         "method": recipe.method,
         "architecture": run.objective.encoder.config.as_dict(),
@@ -169,11 +130,22 @@ def train_checkpoint(
         "recipe": recipe.as_dict(),
         "warm_start": warm_start,
         "temperature": choose_temperature(run.objective, characters.validation),
-        "steps_done": run.step,
-        "best_step": run.best_step,
-        "minutes": round(run.seconds / 60, 1),
-        "device": describe_device(device),
-        "validation": {"protocol": "20-way 1-shot, characters not trained on", **run.validation},
+        **outcome(run, "20-way 1-shot, characters not trained on"),
     }
-    save_weights(output, kept_weights(run), card)
+    save_weights(session.output, kept_weights(run), card)
     return run
+
+
+def trained_encoder(path: Path) -> tuple[ConvNetConfig, dict[str, Tensor], dict]:
+    """A drawings checkpoint to start from: architecture, weights, and for the card what it is.
+
+    Raises:
+        InputError: it is missing, broken, or not of the architecture its card tells.
+    """
+    weights, card = without_prefix("encoder", load_weights(path)), load_card(path)
+    try:
+        config = ConvNetConfig.from_dict(card["architecture"])
+        ConvNet(config).load_state_dict(weights)
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"{path} does not hold the network its card describes.") from error
+    return config, weights, {"checkpoint": path.name, "sha256": sha256(path)}

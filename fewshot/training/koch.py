@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -14,15 +11,15 @@ from fewshot.encoders.augment import augment, draw
 from fewshot.encoders.koch import SIDE, Koch
 from fewshot.encoders.weights import save_weights
 from fewshot.losses import pair_loss
-from fewshot.training.checkpoint import planned_steps, state_path
 from fewshot.training.drawings import load_characters
 from fewshot.training.drawings_objective import TrainingData
 from fewshot.training.koch_recipe import KochRecipe
-from fewshot.training.loop import Progress, Run, begin, describe_device, kept_weights, train
+from fewshot.training.loop import Run, begin, kept_weights, outcome
 from fewshot.training.objective import Objective
 from fewshot.training.samplers import draw_classes, draw_grid, draw_pairs
-from fewshot.training.timing import seconds_a_step, steps_in
-from fewshot.training.validation import ValidationSet, validate, validation_set
+from fewshot.training.session import Session
+from fewshot.training.timing import seconds_a_step
+from fewshot.training.validation import ValidationSet, validation_set
 from fewshot.types import InputError
 
 # Drawings of each held-out character that are validated on: a drawing takes 20 ms on two cores.
@@ -90,67 +87,41 @@ def new_koch(recipe: KochRecipe, device: torch.device) -> KochObjective:
     return objective.to(device, memory_format=torch.channels_last)
 
 
-def train_koch(
-    recipe: KochRecipe,
-    output: Path,
-    *,
-    folder: Path | None = None,
-    minutes: float | None = None,
-    resume: bool = False,
-    initial: Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Run:
+def train_koch(recipe: KochRecipe, session: Session) -> Run:
     """Train Koch's network, and write its weights as fp16 (78 MB), card and state (0.5 GB).
 
     Args:
         recipe: what to do.
-        output: weights file to write (``.safetensors``).
-        initial: must be None: the published network starts at random weights.
-        folder, minutes, resume, on_progress, should_stop: as
-            :func:`fewshot.training.drawings.train_checkpoint` takes them.
+        session: its folder is Omniglot's; starts at random weights only.
 
     Raises:
         InputError: the data cannot be read, or the state is of another recipe.
     """
-    if output.suffix != ".safetensors":
-        raise InputError(f"The output must be a .safetensors file, and {output} is not.")
-    if initial is not None:
+    session.check_is_file()
+    if session.initial is not None:
         raise InputError("koch starts at the published random weights: leave out --init.")
     device = best_device()
-    characters = load_characters(folder, SIDE, recipe, device)
+    characters = load_characters(session.folder, SIDE, recipe, device)
     validation = _fewer(characters.validation)
-    if minutes is not None:
-        planned = planned_steps(state_path(output)) if resume else None
-        if not planned:
-            per_step = seconds_a_step(
-                lambda trial: begin(new_koch(trial, device), trial, {}),
-                recipe,
-                characters.train,
-                TIMED_STEPS,
-                lambda objective: validate(objective, validation),
-            )
-            planned = steps_in(minutes, per_step)
-        recipe = recipe.with_changes(steps=planned)
+    recipe = session.planned(
+        recipe,
+        lambda: seconds_a_step(
+            lambda trial: begin(new_koch(trial, device), trial, {}),
+            recipe,
+            characters.train,
+            TIMED_STEPS,
+            validation,
+        ),
+    )
     origin = {
         "architecture": {"network": "Koch", "input_size": SIDE},
         "classes": len(characters.train.ink),
         "data": characters.facts,
     }
     run = begin(new_koch(recipe, device), recipe, origin)
-    if resume:
-        run.load(state_path(output), recipe)
-    train(
-        run,
-        recipe,
-        characters.train,
-        lambda objective: validate(objective, validation),
-        state=state_path(output),
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
+    session.carry_out(run, recipe, characters.train, validation)
     card = {
-        "name": output.stem,
+        "name": session.output.stem,
         "version": __version__,
         "method": recipe.method,
         "architecture": origin["architecture"],
@@ -158,18 +129,11 @@ def train_koch(
         "licence": "MIT",
         "data": characters.facts,
         "recipe": recipe.as_dict(),
-        "steps_done": run.step,
         "pairs_done": run.step * recipe.pairs,
-        "best_step": run.best_step,
-        "minutes": round(run.seconds / 60, 1),
-        "device": describe_device(device),
-        "validation": {
-            "protocol": f"20-way 1-shot, {VALIDATED} drawings of each character not trained on",
-            **run.validation,
-        },
+        **outcome(run, f"20-way 1-shot, {VALIDATED} drawings of each character not trained on"),
     }
     half = {name: value.half() for name, value in kept_weights(run).items()}
-    save_weights(output, half, card)
+    save_weights(session.output, half, card)
     return run
 
 

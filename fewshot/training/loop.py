@@ -196,6 +196,18 @@ def kept_weights(run: Run) -> dict[str, Tensor]:
     return {name: value for name, value in run.best.items() if name.startswith(prefixes)}
 
 
+def outcome(run: Run, protocol: str | None = None) -> dict:
+    """For the card: how far the run went, on what, and the figures of the weights kept."""
+    figures = run.validation if protocol is None else {"protocol": protocol, **run.validation}
+    return {
+        "steps_done": run.step,
+        "best_step": run.best_step,
+        "minutes": round(run.seconds / 60, 1),
+        "device": describe_device(next(run.objective.parameters()).device),
+        "validation": figures,
+    }
+
+
 def describe_device(device: torch.device) -> str:
     """For the card: what the weights were computed on and in which precision."""
     return f"{device.type}, {precision_name(device)}"

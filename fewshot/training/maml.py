@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,18 +12,18 @@ from torch import Tensor, nn
 
 from fewshot import __version__
 from fewshot.device import best_device
-from fewshot.encoders.convnet import ConvNet, ConvNetConfig
+from fewshot.encoders.convnet import ConvNetConfig
 from fewshot.encoders.maml_network import AdaptableConvNet, MamlNetwork
-from fewshot.encoders.weights import load_card, load_weights, save_weights, sha256, without_prefix
+from fewshot.encoders.weights import save_weights
 from fewshot.episodes import Episodes, Protocol, draw_episodes
-from fewshot.training.checkpoint import planned_steps, state_path
-from fewshot.training.drawings import TIMED_STEPS, load_characters
+from fewshot.training.drawings import TIMED_STEPS, load_characters, trained_encoder
 from fewshot.training.drawings_objective import TrainingData
-from fewshot.training.loop import Progress, Run, begin, describe_device, kept_weights, train
+from fewshot.training.loop import Run, begin, kept_weights, outcome
 from fewshot.training.maml_recipe import MamlRecipe
 from fewshot.training.objective import Objective
 from fewshot.training.samplers import draw_classes, draw_grid
-from fewshot.training.timing import seconds_a_step, steps_in
+from fewshot.training.session import Session
+from fewshot.training.timing import seconds_a_step
 from fewshot.training.validation import TEMPERATURES
 from fewshot.types import InputError
 
@@ -156,103 +154,59 @@ def new_maml(
     return MamlObjective(network, recipe).to(device, memory_format=torch.contiguous_format)
 
 
-def train_maml(
-    recipe: MamlRecipe,
-    output: Path,
-    *,
-    initial: Path | None,
-    folder: Path | None = None,
-    minutes: float | None = None,
-    resume: bool = False,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Run:
+def train_maml(recipe: MamlRecipe, session: Session) -> Run:
     """Train MAML from a drawings checkpoint, and write weights, card and state.
 
     Args:
         recipe: what to do.
-        output: weights file to write (``.safetensors``); card and state go beside it.
-        initial: checkpoint of a drawings encoder to start from; its batch norm's statistics stay.
-        folder, minutes, resume, on_progress, should_stop: as
-            :func:`fewshot.training.drawings.train_checkpoint` takes them.
+        session: its folder is Omniglot's; the statistics of its initial encoder's batch norm stay.
 
     Raises:
-        InputError: there is no ``initial``, data or checkpoint cannot be read, or the state is of
-            another recipe.
+        InputError: there is no initial encoder, data or checkpoint cannot be read, or the state is
+            of another recipe.
     """
-    if output.suffix != ".safetensors":
-        raise InputError(f"The output must be a .safetensors file, and {output} is not.")
-    if initial is None:
+    session.check_is_file()
+    if session.initial is None:
         raise InputError("maml starts from a trained encoder: name its checkpoint with --init.")
-    weights, card = without_prefix("encoder", load_weights(initial)), load_card(initial)
-    try:
-        config = ConvNetConfig.from_dict(card["architecture"])
-        ConvNet(config).load_state_dict(weights)
-    except (RuntimeError, TypeError) as error:
-        raise InputError(f"{initial} does not hold the network its card describes.") from error
+    config, weights, warm_start = trained_encoder(session.initial)
     device = best_device()
-    characters = load_characters(folder, config.input_size, recipe, device)
+    characters = load_characters(session.folder, config.input_size, recipe, device)
     validation = maml_validation(characters.validation.data)
     new = partial(new_maml, config=config, weights=weights, device=device)
-    if minutes is not None:
-        planned = planned_steps(state_path(output)) if resume else None
-        if not planned:
-            per_step = seconds_a_step(
-                lambda trial: begin(new(trial), trial, {}),
-                recipe,
-                characters.train,
-                TIMED_STEPS,
-                validation,
-            )
-            planned = steps_in(minutes, per_step)
-        recipe = recipe.with_changes(steps=planned)
+    recipe = session.planned(
+        recipe,
+        lambda: seconds_a_step(
+            lambda trial: begin(new(trial), trial, {}),
+            recipe,
+            characters.train,
+            TIMED_STEPS,
+            validation,
+        ),
+    )
     objective = new(recipe)
     objective.warm_start(characters.train)
     origin = {
         "architecture": config.as_dict(),
         "classes": len(characters.train.ink),
-        "warm_start": {"checkpoint": initial.name, "sha256": sha256(initial)},
+        "warm_start": warm_start,
         "data": characters.facts,
     }
     run = begin(objective, recipe, origin)
-    if resume:
-        run.load(state_path(output), recipe)
-    train(
-        run,
-        recipe,
-        characters.train,
-        validation,
-        state=state_path(output),
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
-    run.objective.load_state_dict(run.best)
-    card = _card(output.stem, run, recipe, device)
-    card["temperature"] = validation.temperature(run.objective)
-    save_weights(output, kept_weights(run), card)
-    return run
-
-
-def _card(name: str, run: Run, recipe: MamlRecipe, device: torch.device) -> dict:
-    order = "first order" if recipe.first_order else "second order"
-    return {
-        "name": name,
+    session.carry_out(run, recipe, characters.train, validation)
+    card = {
+        "name": session.output.stem,
         "version": __version__,
         "method": recipe.method,
-        "architecture": run.origin["architecture"],
+        "architecture": origin["architecture"],
         "inner": recipe.inner.as_dict(),
-        "order": order,
+        "order": "first order" if recipe.first_order else "second order",
         "parameters": sum(p.numel() for p in run.objective.network.parameters()),
         "licence": "MIT",
-        "data": run.origin["data"],
+        "data": characters.facts,
         "recipe": recipe.as_dict(),
-        "warm_start": run.origin["warm_start"],
-        "steps_done": run.step,
-        "best_step": run.best_step,
-        "minutes": round(run.seconds / 60, 1),
-        "device": describe_device(device),
-        "validation": {
-            "protocol": "1-shot, one query a class, after adapting; characters not trained on",
-            **run.validation,
-        },
+        "warm_start": warm_start,
+        "temperature": validation.temperature(run.objective),
+        **outcome(run, "1-shot, one query a class, after adapting; characters not trained on"),
     }
+    save_weights(session.output, kept_weights(run), card)
+    return run

@@ -109,6 +109,12 @@ WARM_EPISODES = {
     "augmentation": STRONG,
     "validate_every": 50,
 }
+WARM_PAIRS = {
+    "steps": 500,
+    "learning_rate": 5e-4,
+    "augmentation": STRONG,
+    "validate_every": 100,
+}
 # From a prototype run's weights (--init): few steps, at a lower rate, on bolder views.
 WARM_RECIPES = {
     "prototype": Recipe(
@@ -119,25 +125,9 @@ WARM_RECIPES = {
         augmentation=STRONG,
         validate_every=100,
     ),
-    "siamese": Recipe(
-        "siamese", steps=500, learning_rate=5e-4, augmentation=STRONG, validate_every=100
-    ),
-    "triplet": Recipe(
-        "triplet",
-        steps=500,
-        learning_rate=5e-4,
-        margin=0.3,
-        augmentation=STRONG,
-        validate_every=100,
-    ),
-    "siamese-contrastive": Recipe(
-        "siamese-contrastive",
-        steps=500,
-        learning_rate=5e-4,
-        margin=1.0,
-        augmentation=STRONG,
-        validate_every=100,
-    ),
+    "siamese": Recipe("siamese", **WARM_PAIRS),
+    "triplet": Recipe("triplet", margin=0.3, **WARM_PAIRS),
+    "siamese-contrastive": Recipe("siamese-contrastive", margin=1.0, **WARM_PAIRS),
     "matching": Recipe("matching", **WARM_EPISODES, **SEVERAL_SHOTS),
     "prototypical": Recipe("prototypical", scale=2.0, **WARM_EPISODES, **SEVERAL_SHOTS),
     "relation": Recipe("relation", **WARM_EPISODES, **OF_20_WAYS),

@@ -44,8 +44,3 @@ def seconds_a_step(
     began = time.monotonic()
     validation(run.objective)
     return per_step + (time.monotonic() - began) / recipe.validate_every
-
-
-def steps_in(minutes: float, per_step: float) -> int:
-    """Steps that fit into the time; at least one."""
-    return max(1, int(minutes * 60 / per_step))

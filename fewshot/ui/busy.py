@@ -63,3 +63,10 @@ class RunButtons:
 
 def _bar(what: str, value: str = "") -> str:
     return f'<label class="progress">{escaped(what)} <progress{value}></progress></label>'
+
+
+def run_and_stop(label: str, elem_id: str, stop_id: str) -> tuple[gr.Button, gr.Button]:
+    """In a row: a button that starts something, and the one that stops it, hidden till then."""
+    run = gr.Button(label, variant="primary", scale=3, min_width=120, elem_id=elem_id)
+    stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, visible=False, elem_id=stop_id)
+    return run, stop

@@ -13,7 +13,7 @@ from fewshot.presets import PRESETS, get_preset
 from fewshot.report import conditions
 from fewshot.types import Comparison
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
-from fewshot.ui.busy import RunButtons
+from fewshot.ui.busy import RunButtons, run_and_stop
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
@@ -69,10 +69,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
             with gr.Column(elem_id="actions"):
                 progress = block(elem_id="progress")
                 with gr.Row():
-                    classify = gr.Button("Classify", variant="primary", scale=3, min_width=120,
-                                         elem_id="classify")  # fmt: skip
-                    stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, visible=False,
-                                     elem_id="stop")  # fmt: skip
+                    classify, stop = run_and_stop("Classify", "classify", "stop")
                     clear = gr.Button("Clear all", scale=1, min_width=90, elem_id="clear-all")
         with gr.Column(scale=7, min_width=340, elem_id="results", elem_classes="found"):
             block("<h2><i>3</i> Compare</h2>", elem_classes="step")

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from fewshot.ui.busy import RunButtons
+from fewshot.ui.busy import RunButtons, run_and_stop
 from fewshot.ui.engine import Step
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.evaluate_data import OMNIGLOT
@@ -40,11 +40,7 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
             form = build_evaluate_form()
             progress = block(elem_id="evaluate-progress", elem_classes="while-busy")
             with gr.Row():
-                run = gr.Button("Evaluate", variant="primary", scale=3, elem_id="evaluate")
-                stop = gr.Button(
-                    "Stop", variant="stop", scale=1, min_width=80, visible=False,
-                    elem_id="evaluate-stop",
-                )  # fmt: skip
+                run, stop = run_and_stop("Evaluate", "evaluate", "evaluate-stop")
             block(
                 "The CLIP model is the one chosen under Settings in the Classify tab. Nobody else "
                 "is shown your pictures.",

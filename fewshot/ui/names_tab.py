@@ -11,6 +11,7 @@ import numpy as np
 from fewshot.prompts import template_sets, templates
 from fewshot.types import Comparison, SupportSet
 from fewshot.ui import clip_files, inputs
+from fewshot.ui.busy import run_and_stop
 from fewshot.ui.engine import Choices, compare_in_steps
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
@@ -56,11 +57,7 @@ def build_names_tab(settings: SettingsPanel) -> None:
             drawing_pad("the picture to find a name for", "pad-names", queries)
             progress = block(elem_id="names-progress", elem_classes="while-busy")
             with gr.Row():
-                ask = gr.Button("Find names", variant="primary", scale=3, elem_id="find-names")
-                stop = gr.Button(
-                    "Stop", variant="stop", scale=1, min_width=80, visible=False,
-                    elem_id="names-stop",
-                )  # fmt: skip
+                ask, stop = run_and_stop("Find names", "find-names", "names-stop")
             block(
                 f"The CLIP model is the one chosen {_WHERE}. A large one reads a thousand new "
                 "names in minutes, and the same again in no time.",

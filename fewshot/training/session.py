@@ -1,0 +1,89 @@
+"""Where a run's files lie, how long it goes on, and who watches: what every trainer is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fewshot.training.checkpoint import planned_steps, state_path
+from fewshot.training.loop import Progress, Run, train
+from fewshot.training.objective import Objective, OnDevice
+from fewshot.training.recipe import RunRecipe
+from fewshot.types import InputError
+
+Recipe = TypeVar("Recipe", bound=RunRecipe)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of a trainer; a run may take several.
+
+    Attributes:
+        output: weights file to write (``.safetensors``), or a folder; the run's state goes
+            beside it.
+        folder: where the data are; None downloads what can be downloaded.
+        minutes: plan as many steps as this machine does in that time, in place of the recipe's;
+            a resumed run keeps to the plan it was started with.
+        resume: go on from the state beside ``output``.
+        initial: checkpoint to start from.
+        on_progress: called every few steps.
+        should_stop: asked before every step.
+    """
+
+    output: Path
+    folder: Path | None = None
+    minutes: float | None = None
+    resume: bool = False
+    initial: Path | None = None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    should_stop: Callable[[], bool] = lambda: False
+
+    @property
+    def state(self) -> Path:
+        """The file of the run's state."""
+        return state_path(self.output.with_suffix(".safetensors"))
+
+    def check_is_file(self) -> None:
+        """Raise InputError unless ``output`` names a weights file."""
+        if self.output.suffix != ".safetensors":
+            raise InputError(f"The output must be a .safetensors file, and {self.output} is not.")
+
+    def planned(self, recipe: Recipe, seconds_a_step: Callable[[], float]) -> Recipe:
+        """The recipe with as many steps as fit into the minutes, where there is such a limit.
+
+        Args:
+            recipe: with its own steps.
+            seconds_a_step: measures them; not called for a run that was planned before.
+        """
+        if self.minutes is None:
+            return recipe
+        if self.resume:
+            return recipe.with_changes(steps=planned_steps(self.state))
+        return recipe.with_changes(steps=max(1, int(self.minutes * 60 / seconds_a_step())))
+
+    def carry_out(
+        self,
+        run: Run,
+        recipe: RunRecipe,
+        data: OnDevice,
+        validate: Callable[[Objective], dict[str, float]],
+    ) -> None:
+        """Train from where the run stands; afterwards its objective has the best weights.
+
+        Raises:
+            InputError: the state to resume from is missing, or of another recipe.
+        """
+        if self.resume:
+            run.load(self.state, recipe)
+        train(
+            run,
+            recipe,
+            data,
+            validate,
+            state=self.state,
+            on_progress=self.on_progress,
+            should_stop=self.should_stop,
+        )
+        run.objective.load_state_dict(run.best)
