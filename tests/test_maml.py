@@ -28,6 +28,7 @@ from fewshot.methods import maml as maml_method
 from fewshot.training import drawings
 from fewshot.training import maml as maml_training
 from fewshot.training.drawings import load_characters
+from fewshot.training.loop import train
 from fewshot.training.maml import maml_validation, new_maml, train_maml
 from fewshot.training.maml_recipe import MamlRecipe
 from fewshot.training.samplers import step_generator
@@ -285,7 +286,7 @@ def test_the_loss_falls_and_norms_keep_their_statistics(tree, initial) -> None:
     before, accuracy = fixed_loss(), validation(objective)["5-way"]
     statistics = {n: b.clone() for n, b in objective.named_buffers()}
     run = maml_training.begin(objective, settings, {})
-    maml_training.train(run, settings, characters.train, validation)
+    train(run, settings, characters.train, validation)
     # By the prototypes of random weights 0.5 or so; 0.7 once trained.
     assert fixed_loss() < 0.8 * before
     assert validation(objective)["5-way"] > accuracy + 0.08

@@ -120,9 +120,12 @@ def _reaching(
 def _continued(tower: nn.Module, block: nn.Module, inputs: Tensor, example: Tensor) -> Tensor:
     """The tower's output where the block is given ``inputs``.
 
-    A single image goes through the tower, so that whatever comes after the block runs as its
-    author wrote it; at the block the inputs take the image's place.
+    A tower of whose output what goes into the block is a part itself says how to go on. Else a
+    single image goes through the tower, so that whatever comes after the block runs as its author
+    wrote it; at the block the inputs take the image's place.
     """
+    if (going_on := getattr(getattr(tower, "trunk", tower), "from_last_stage", None)) is not None:
+        return going_on(inputs)
     hook = block.register_forward_pre_hook(lambda _, given: (inputs, *given[1:]))
     try:
         return tower(example)

@@ -38,7 +38,10 @@ class TwoStageTower(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        earlier = self.stages[:-1](self.stem(x))
+        return self.from_last_stage(self.stages[:-1](self.stem(x)))
+
+    def from_last_stage(self, earlier: Tensor) -> Tensor:
+        """Embeddings of what the stage before the last made of pictures ``(b, c, h, w)``."""
         last = self.stages[-1](earlier)
         parts = [
             F.normalize(norm(stage.mean((2, 3)).float()), dim=1)
