@@ -173,7 +173,13 @@ def test_the_adapter_is_tip_adapter(monkeypatch):
     text = ENCODER.embed_texts(list(CLASSES))
     assert method.alpha_ in ALPHAS and method.alpha_ > 0 and method.beta_ in BETAS
     expected = tip_adapter(
-        QUERIES, support.embeddings, labels, text, method.alpha_, method.beta_, ENCODER.temperature
+        QUERIES,
+        support.embeddings,
+        labels,
+        text,
+        method.alpha_,
+        method.beta_,
+        ENCODER.text_temperature,
     )
     np.testing.assert_allclose(method.predict(QUERIES).probabilities, expected, atol=1e-4)
 
@@ -195,8 +201,8 @@ def best_by_hand(asked, labels, allowed, cosine) -> tuple[float, float]:
                 for c in range(WAYS):
                     those = [j for j in range(n) if of_pictures[j] == c and allowed(i, j)]
                     affinity[c] = np.mean([np.exp(-beta * (1 - cosine(i, j))) for j in those])
-                p = softmax(ENCODER.temperature * (text[i] + alpha * affinity))
-                alone = softmax(ENCODER.temperature * text[i])
+                p = softmax(ENCODER.text_temperature * (text[i] + alpha * affinity))
+                alone = softmax(ENCODER.text_temperature * text[i])
                 changes.append(np.log(alone[label]) - np.log(p[label]))
             bound = np.mean(changes) + np.std(changes) / np.sqrt(len(changes))
             if bound < best - 1e-9:

@@ -22,6 +22,7 @@ from fewshot.encoders.clip_models import (
     download_clip,
     find_clip,
 )
+from fewshot.encoders.weights import load_weights
 from fewshot.methods import METHODS, Settings
 from fewshot.types import InputError, Picture, Support
 
@@ -106,9 +107,21 @@ def test_a_model_that_looks_at_parts_averages_the_whole_and_five_of_them(folder,
         x = plain.embed([Picture("", np.ascontiguousarray(part)) for part in parts]).mean(0)
         np.testing.assert_allclose(found, x / np.linalg.norm(x), atol=1e-5)
     assert looking.digest != plain.digest  # what is cached of one is not taken for the other's
-    (copy / "card.json").write_text('{"crop": "half"}')
-    assert find_clip(str(copy)).crop == 0 == find_clip(str(folder)).crop
+    for card in ('{"crop": "half"}', '{"crop": 7, "temperature": -1}', "[]"):  # are not believed
+        (copy / "card.json").write_text(card)
+        assert find_clip(str(copy)).crop == 0 == find_clip(str(folder)).crop
+        assert find_clip(str(copy)).temperature is None
     assert find_clip("embedded").crop == 0.8
+
+
+def test_a_model_whose_card_says_so_has_a_temperature_for_pictures_alone(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "mild")
+    (copy / "card.json").write_text('{"temperature": 3.5}')
+    mild, plain = load_clip(find_clip(str(copy))), load_clip(find_clip(str(folder)))
+    assert mild.temperature == 3.5
+    learned = load_weights(folder / "open_clip_model.safetensors")["logit_scale"].exp()
+    for temperature in (mild.text_temperature, plain.text_temperature, plain.temperature):
+        assert temperature == pytest.approx(float(learned))
 
 
 def test_loaded_once_per_process(folder):

@@ -30,6 +30,7 @@ from fewshot.evaluation import Evaluator
 from fewshot.examples import example_task
 from fewshot.losses import contrastive_loss, relation_loss
 from fewshot.presets import PRESETS
+from fewshot.temperature import TEMPERATURES
 from fewshot.training import drawings, validation
 from fewshot.training.drawings import Characters, load_characters, train_checkpoint
 from fewshot.training.loop import Run, start, train
@@ -81,6 +82,7 @@ def small_and_on_the_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setattr(drawings, "best_device", lambda: CPU)
         patch.setattr(drawings, "validation_set", lambda data: validation_set(data, episodes=40))
         patch.setattr(validation, "EPISODES", 30)
+        patch.setattr("fewshot.temperature.EPISODES", 30)
         yield
 
 
@@ -288,7 +290,7 @@ def test_the_temperature_is_the_likeliest_by_its_formula(characters, learned, me
     chosen = choose_temperature(objective, characters.validation)
     x = embed_all(objective, characters.validation.data).double().numpy()
     labels = np.arange(CHARACTERS).repeat(DRAWERS)
-    losses = dict.fromkeys(validation.TEMPERATURES, 0.0)
+    losses = dict.fromkeys(TEMPERATURES, 0.0)
     for seed, shots in ((3, 1), (4, 5)):
         for episode in draw_episodes(labels, Protocol(5, shots, 1), 30, seed):
             rows = x[episode.support].reshape(5, shots, -1)
@@ -304,7 +306,7 @@ def test_the_temperature_is_the_likeliest_by_its_formula(characters, learned, me
                         terms = np.exp(-temperature * distances)
                     losses[temperature] -= math.log(max(terms[label] / terms.sum(), 1e-300))
     assert chosen == min(losses, key=losses.get)
-    assert validation.TEMPERATURES[0] < chosen < validation.TEMPERATURES[-1]
+    assert TEMPERATURES[0] < chosen < TEMPERATURES[-1]
 
 
 def test_a_warm_start_gives_embeddings_a_length(characters: Characters, initial: Path) -> None:

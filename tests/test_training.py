@@ -22,6 +22,7 @@ from fewshot.encoders.drawings import AVERAGED, DrawingsEncoder
 from fewshot.encoders.ink import find_ink
 from fewshot.encoders.weights import card_path, load_card, save_weights, sha256, with_prefix
 from fewshot.episodes import Protocol, draw_episodes
+from fewshot.temperature import TEMPERATURES
 from fewshot.training import drawings, loop, timing, validation
 from fewshot.training.checkpoint import load_state, state_path
 from fewshot.training.drawings import Characters, ink_of, load_characters, train_checkpoint
@@ -81,6 +82,7 @@ def small_and_on_the_cpu(cache: Path) -> Iterator[None]:
         patch.setattr(drawings, "best_device", lambda: CPU)
         patch.setattr(drawings, "validation_set", lambda data: validation_set(data, episodes=60))
         patch.setattr(validation, "EPISODES", 30)
+        patch.setattr("fewshot.temperature.EPISODES", 30)
         yield
 
 
@@ -686,7 +688,7 @@ def test_the_temperature_is_the_likeliest_of_the_grid(characters, pretrained) ->
     x = embed_all(objective, characters.validation.data).double().numpy()
     labels = np.arange(CHARACTERS).repeat(DRAWERS)
     losses = {}
-    for temperature in validation.TEMPERATURES:
+    for temperature in TEMPERATURES:
         losses[temperature] = 0.0
         for seed, shots in ((3, 1), (4, 5)):
             for episode in draw_episodes(labels, Protocol(5, shots, 1), 30, seed):
@@ -696,7 +698,7 @@ def test_the_temperature_is_the_likeliest_of_the_grid(characters, pretrained) ->
                     terms = np.exp(temperature * np.array(cosines))
                     losses[temperature] -= math.log(terms[label] / terms.sum())
     assert chosen == min(losses, key=losses.get)
-    assert validation.TEMPERATURES[0] < chosen < validation.TEMPERATURES[-1]
+    assert TEMPERATURES[0] < chosen < TEMPERATURES[-1]
 
 
 def test_ink_is_found_once_and_then_kept(tree: Path, tmp_path: Path, monkeypatch) -> None:

@@ -28,7 +28,9 @@ class Encoder(ABC):
         checkpoint: SHA-256 of the weights file, or None where there is none.
         source: where the weights come from.
         licence: what they may be used for.
-        temperature: factor on cosines in a softmax, as chosen on validation data or learned.
+        temperature: factor on cosines between pictures in a softmax, as chosen on validation data
+            or learned.
+        text_temperature: factor on cosines of pictures and texts, where it reads text.
         reads_text: whether :meth:`embed_texts` works.
         caution: one sentence for people that says where not to trust it, or empty.
     """
@@ -42,6 +44,7 @@ class Encoder(ABC):
     source: str
     licence: str
     temperature: float
+    text_temperature: float
     reads_text: bool = False
     caution: str = ""
 

@@ -45,6 +45,7 @@ class ClipEncoder(Encoder):
         licence: str,
         caution: str = "",
         crop: float = 0.0,
+        temperature: float | None = None,
     ) -> None:
         """Wrap a model that is loaded already; :func:`load_clip` loads one.
 
@@ -57,6 +58,7 @@ class ClipEncoder(Encoder):
             crop: a picture's embedding is the mean over the whole and five crops, at the corners
                 and the centre, of this share of each side (after Krizhevsky et al., NeurIPS 2012,
                 without their mirroring, which letters do not bear); 0 takes the whole alone.
+            temperature: for pictures among themselves; None takes the one learned for texts.
         """
         self._device = best_device()
         self._network = network.eval().to(self._device)
@@ -69,7 +71,8 @@ class ClipEncoder(Encoder):
         self.source = f"open_clip, {model}"
         self.licence = licence
         self.caution = caution
-        self.temperature = float(network.logit_scale.detach().exp())
+        self.text_temperature = float(network.logit_scale.detach().exp())
+        self.temperature = self.text_temperature if temperature is None else temperature
         self.dim = self.embed_texts(["a picture"]).shape[1]
 
     @property
@@ -197,4 +200,5 @@ def load_clip(folder: ClipFolder) -> ClipEncoder:
         licence=folder.licence,
         caution=folder.caution,
         crop=folder.crop,
+        temperature=folder.temperature,
     )

@@ -61,6 +61,8 @@ CLIP_MODELS = {
 DEFAULT_CLIP = "ViT-B-32"
 # Shipped with the project: what answers where no other model is on the machine.
 EMBEDDED = "embedded"
+# What of a model's card is believed, and up to which value.
+MOST_SAID = {"crop": 1.0, "temperature": 1000.0}
 EMBEDDED_FOLDER = Path(__file__).parents[2] / "assets" / "checkpoints" / "clip-embedded"
 
 
@@ -73,7 +75,7 @@ class ClipFolder:
         path: the folder.
         licence: of the weights.
         caution: where not to trust it, one sentence for people, or empty.
-        crop: see :class:`ClipEncoder`; what the model's card says, else 0.
+        crop, temperature: see :class:`ClipEncoder`; what the model's card says, else 0 and None.
     """
 
     name: str
@@ -81,6 +83,7 @@ class ClipFolder:
     licence: str
     caution: str = ""
     crop: float = 0.0
+    temperature: float | None = None
 
 
 def clip_name(model: str | None) -> str | None:
@@ -115,7 +118,7 @@ def _found(name: str) -> ClipFolder:
             "other names, or of more than a small picture shows, means little."
         )
         return ClipFolder(
-            EMBEDDED, EMBEDDED_FOLDER, card["licence"], caution, _crop_of(EMBEDDED_FOLDER)
+            EMBEDDED, EMBEDDED_FOLDER, card["licence"], caution, **_of_card(EMBEDDED_FOLDER)
         )
     repository = _repository(name)
     if repository is None:
@@ -192,15 +195,17 @@ def _local(name: str) -> ClipFolder:
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         if not (path / file).is_file():
             raise InputError(f"The folder {path} is no open_clip model: it has no {file}.")
-    return ClipFolder(name, path, "as its owner says", crop=_crop_of(path))
+    return ClipFolder(name, path, "as its owner says", **_of_card(path))
 
 
-def _crop_of(folder: Path) -> float:
-    """What the card of a model made by ``train clip`` says; 0 for all others."""
+def _of_card(folder: Path) -> dict[str, float]:
+    """What of a :class:`ClipFolder` the card of a model made by ``train clip`` says."""
     try:
-        return float(json.loads((folder / CARD_FILE).read_text("utf-8"))["crop"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
+        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
+        said = {key: float(card[key]) for key in MOST_SAID if key in card}
+    except (OSError, ValueError, TypeError):
+        return {}
+    return {key: value for key, value in said.items() if 0 < value <= MOST_SAID[key]}
 
 
 def _check_reachable(repository: str) -> None:

@@ -37,7 +37,7 @@ class ClipZeroShot(Method):
     @property
     def temperature(self) -> float:
         """CLIP learned its own, which the person's setting does not replace."""
-        return self.encoder.temperature
+        return self.encoder.text_temperature
 
     def fit(self, support: Support, queries: np.ndarray | None = None) -> ClipZeroShot:
         """See :class:`Method`; reads the classes' names and descriptions alone."""

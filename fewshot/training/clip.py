@@ -11,19 +11,22 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from fewshot import __version__
+from fewshot.class_logits import cosine_prototype_logits
 from fewshot.data.cache import write_atomically
 from fewshot.data.symbols import symbols
 from fewshot.device import best_device
-from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
+from fewshot.encoders.clip import load_clip
+from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, find_clip
 from fewshot.encoders.weights import load_weights, plain, sha256
-from fewshot.training.clip_data import load_clip_data
+from fewshot.temperature import likeliest_temperature
+from fewshot.training.clip_data import ClipValidation, load_clip_data
 from fewshot.training.clip_objective import MEAN, STD, ClipData, ClipObjective
 from fewshot.training.clip_recipe import ARCHITECTURE, ClipRecipe
 from fewshot.training.clip_two_stages import PROJECTION, carry_over
 from fewshot.training.loop import Run, begin, outcome
 from fewshot.training.session import Session
 from fewshot.training.timing import seconds_a_step
-from fewshot.types import InputError
+from fewshot.types import InputError, Picture
 
 # A run given minutes instead of steps times as many at each size of the pictures.
 TIMED_STEPS = 4
@@ -88,7 +91,10 @@ def train_clip(recipe: ClipRecipe, session: Session) -> Run:
     }
     run = begin(objective, recipe, origin)
     session.carry_out(run, recipe, data, validation)
-    _write(session.output, run, recipe, data.nouns)
+    card = _card(session.output.name, run, recipe, data.nouns)
+    _write(session.output, run, card)
+    card["temperature"] = _temperature(session.output, validation)
+    _write_json(session.output / CARD_FILE, card)
     return run
 
 
@@ -138,12 +144,21 @@ def _seconds_a_step(recipe: ClipRecipe, data: ClipData) -> float:
     )
 
 
-def _write(output: Path, run: Run, recipe: ClipRecipe, nouns: Sequence[str]) -> None:
-    """Configuration and card first: weights never lack them."""
+def _temperature(folder: Path, validation: ClipValidation) -> float:
+    """The likeliest of prototypes, from embeddings as the written model makes them in use."""
+    kept = (validation.pictures["few-shot"] * 255).round().to(torch.uint8)
+    pictures = [Picture("", p) for p in kept.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+    x = torch.from_numpy(load_clip(find_clip(str(folder))).embed(pictures))
+    n_classes = int(validation.labels["few-shot"].max()) + 1
+    return likeliest_temperature(x, n_classes, cosine_prototype_logits)
+
+
+def _card(name: str, run: Run, recipe: ClipRecipe, nouns: Sequence[str]) -> dict:
+    """What people and the encoder are told of the model."""
     network = run.objective.network
     signs = [sign.names[0] for sign in symbols()]
-    card = {
-        "name": output.name,
+    return {
+        "name": name,
         "version": __version__,
         "method": recipe.method,
         "architecture": recipe.architecture,
@@ -165,8 +180,17 @@ def _write(output: Path, run: Run, recipe: ClipRecipe, nouns: Sequence[str]) -> 
         "warm_start": run.origin["warm_start"],
         **outcome(run),
     }
-    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    for name, content in ((CONFIG_FILE, configuration(recipe.architecture)), (CARD_FILE, card)):
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(output / name, text.encode())
+
+
+def _write(output: Path, run: Run, card: dict) -> None:
+    """Configuration and card first: weights never lack them."""
+    weights = run.objective.network.state_dict()
+    half = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+    _write_json(output / CONFIG_FILE, configuration(card["architecture"]))
+    _write_json(output / CARD_FILE, card)
     write_atomically(output / WEIGHTS_FILE, save(plain(half)))
+
+
+def _write_json(path: Path, content: dict) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode())

@@ -130,6 +130,7 @@ def validation_data(
         {
             "nouns": torch.arange(len(photos.names)).repeat_interleave(n).to(device),
             "symbols": torch.from_numpy(glyphs.symbol).to(device),
+            "few-shot": torch.from_numpy(labels).to(device),
         },
         {
             "nouns": _tokens([names[0] for names in photos.names], "photo", tokenizer, device),

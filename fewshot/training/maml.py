@@ -16,6 +16,7 @@ from fewshot.encoders.convnet import ConvNetConfig
 from fewshot.encoders.maml_network import AdaptableConvNet, MamlNetwork
 from fewshot.encoders.weights import save_weights
 from fewshot.episodes import Episodes, Protocol, draw_episodes
+from fewshot.temperature import TEMPERATURES
 from fewshot.training.drawings import TIMED_STEPS, load_characters, trained_encoder
 from fewshot.training.drawings_objective import TrainingData
 from fewshot.training.loop import Run, begin, kept_weights, outcome
@@ -24,7 +25,6 @@ from fewshot.training.objective import Objective
 from fewshot.training.samplers import draw_classes, draw_grid
 from fewshot.training.session import Session
 from fewshot.training.timing import seconds_a_step
-from fewshot.training.validation import TEMPERATURES
 from fewshot.types import InputError
 
 # Held-out tasks of a validation, by ways. Adapting takes a tenth of a second a task on a CPU core.

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from fewshot.class_logits import grid_membership
 from fewshot.data.omniglot import Omniglot
 from fewshot.device import autocast
 from fewshot.episodes import Episode, Protocol, draw_episodes
+from fewshot.temperature import likeliest_temperature
 from fewshot.training.objectives import DrawingsObjective, TrainingData
 from fewshot.training.recipe import HELD_OUT_ALPHABETS
 
 EPISODES = 300
-TEMPERATURES = [round(2 ** (i / 4), 2) for i in range(-8, 33)]  # 0.25 to 256
 WAYS = 20
 
 
@@ -100,25 +98,7 @@ def validate(objective: DrawingsObjective, validation: ValidationSet) -> dict[st
     return accuracy
 
 
-@torch.no_grad()
 def choose_temperature(objective: DrawingsObjective, validation: ValidationSet) -> float:
-    """The temperature that makes the method's probabilities likeliest on held-out characters.
-
-    The least negative log-likelihood over 5-way episodes of 1 and of 5 shots (Guo et al., ICML
-    2017, https://arxiv.org/abs/1706.04599).
-    """
-    n_classes, n_images = validation.data.ink.shape[:2]
+    """The temperature that makes the method's probabilities likeliest on held-out characters."""
     x = embed_all(objective, validation.data).cpu()
-    labels = np.arange(n_classes).repeat(n_images)
-    losses = torch.zeros(len(TEMPERATURES))
-    for seed, shots in enumerate((1, min(5, n_images - 1))):
-        protocol = Protocol(min(5, n_classes), shots, 1)
-        episodes = list(draw_episodes(labels, protocol, EPISODES, seed=3 + seed))
-        supports = x[np.stack([episode.support for episode in episodes])]  # (e, ways * shots, d)
-        queries = x[np.stack([episode.queries for episode in episodes])]
-        answers = torch.from_numpy(np.stack([episode.query_labels for episode in episodes]))
-        membership = grid_membership(protocol.ways, shots)
-        for number, temperature in enumerate(TEMPERATURES):
-            logits = objective.class_logits(queries, supports, membership, temperature)
-            losses[number] += cross_entropy(logits.flatten(0, 1), answers.flatten())
-    return TEMPERATURES[int(losses.argmin())]
+    return likeliest_temperature(x, len(validation.data.ink), objective.class_logits)
