@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_clip import write_tiny_clip
 
 from fewshot.encoders import get_encoder
-from fewshot.encoders.clip import load_clip
+from fewshot.encoders.clip import PICTURE_SHARE, load_clip
 from fewshot.encoders.clip_models import (
     CLIP_MODELS,
     EMBEDDED,
@@ -120,8 +120,12 @@ def test_a_model_whose_card_says_so_has_a_temperature_for_pictures_alone(folder,
     mild, plain = load_clip(find_clip(str(copy))), load_clip(find_clip(str(folder)))
     assert mild.temperature == 3.5
     learned = load_weights(folder / "open_clip_model.safetensors")["logit_scale"].exp()
-    for temperature in (mild.text_temperature, plain.text_temperature, plain.temperature):
-        assert temperature == pytest.approx(float(learned))
+    assert mild.text_temperature == plain.text_temperature == pytest.approx(float(learned))
+    assert plain.temperature == pytest.approx(PICTURE_SHARE * float(learned))
+    embedded = load_clip(find_clip("embedded"))  # where the share comes from
+    assert embedded.temperature / embedded.text_temperature == pytest.approx(
+        PICTURE_SHARE, abs=1e-3
+    )
 
 
 def test_loaded_once_per_process(folder):

@@ -29,7 +29,6 @@ from fewshot.training.clip_data import prompts, training_data, validation_data
 from fewshot.training.clip_objective import _mean_over_positives, _text_classes, flat_prompts
 from fewshot.training.clip_recipe import (
     CLIP_RECIPE,
-    TURNED_RECIPE,
     TWO_STAGE_RECIPE,
     WARM_CLIP_RECIPE,
     ClipRecipe,
@@ -39,7 +38,6 @@ from fewshot.training.glyph_views import glyph_views
 from fewshot.training.loop import begin, train
 from fewshot.training.photo_views import DRAWN as PHOTO_DRAWN
 from fewshot.training.photo_views import PhotoViews, photo_views
-from fewshot.training.turns import TurnHead, turned
 from fewshot.types import InputError, Picture
 
 SIGNS = (
@@ -225,29 +223,6 @@ def test_prompts_are_every_name_in_every_template() -> None:
     assert flat == ["a", "b", "c"] and first.tolist() == [0, 2, 3]
 
 
-def test_turned_photos_are_turned_as_their_numbers_say() -> None:
-    photos = torch.rand(13, 3, 8, 8)
-    views, turns = turned(photos, 0.5)
-    assert turns.tolist() == [0] * 7 + [1, 1, 2, 2, 3, 3]
-    for photo, view, turn in zip(photos, views, turns.tolist(), strict=True):
-        np.testing.assert_array_equal(view, np.rot90(photo.numpy(), turn, (1, 2)))
-    for share, number in ((0.0, 0), (0.01, 0), (1.0, 12)):
-        views, turns = turned(photos, share)
-        assert views.shape == photos.shape and int((turns > 0).sum()) == number
-
-
-def test_the_loss_over_turns_by_hand() -> None:
-    head = TurnHead(3, scale=5.0)
-    x, turns = torch.tensor([[1.0, 2.0, -2.0], [0.0, 4.0, 3.0]]), torch.tensor([2, 0])
-    rows = head.rows.detach().double().numpy()
-    expected = []
-    for one, turn in zip(x.double().numpy(), turns.tolist(), strict=True):
-        cosines = rows @ one / np.linalg.norm(rows, axis=1) / np.linalg.norm(one)
-        terms = np.exp(5.0 * cosines)
-        expected.append(-math.log(terms[turn] / terms.sum()))
-    assert head.loss(x, turns).item() == pytest.approx(np.mean(expected), rel=1e-5)
-
-
 def test_each_symbol_is_as_likely_and_handwriting_counts_more(data, rendered: Glyphs) -> None:
     chances = data.chances.double().numpy()
     totals = np.bincount(rendered.symbol, chances)
@@ -378,15 +353,6 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
     assert main([*no_start, "--two-stages"]) == 2
     assert "add --init" in capsys.readouterr().err
 
-    # And on, telling turned photos apart, which leaves nothing in the model itself.
-    told = [str(tmp_path / "turned") if part == str(last) else part for part in finer]
-    told = [str(last) if part == str(later) else part for part in told]
-    assert main([*told, "--two-stages", "--turned"]) == 0
-    after = load_weights(tmp_path / "turned" / WEIGHTS_FILE)
-    assert after.keys() == load_weights(last / WEIGHTS_FILE).keys()
-    assert main([*told, "--turned"]) == 2
-    assert "goes with clip and --two-stages" in capsys.readouterr().err
-
     (output / "card.json").write_text("{}")
     assert main(command) == 2
     assert "card of train clip" in capsys.readouterr().err
@@ -398,7 +364,7 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
 COLOURS_MORE: dict[str, tuple[int, int, int]] = {}
 
 
-@pytest.mark.parametrize("recipe", [CLIP_RECIPE, WARM_CLIP_RECIPE, TWO_STAGE_RECIPE, TURNED_RECIPE])
+@pytest.mark.parametrize("recipe", [CLIP_RECIPE, WARM_CLIP_RECIPE, TWO_STAGE_RECIPE])
 def test_the_recipes_of_the_shipped_model_end_at_their_own_size(recipe: ClipRecipe) -> None:
     assert sum(share for share, _ in recipe.sides) == pytest.approx(1.0)
     assert recipe.sides[-1][1] == 64

@@ -88,11 +88,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="clip with --init: go on with the finer tower of the shipped model",
     )
-    parser.add_argument(
-        "--turned",
-        action="store_true",
-        help="clip with --two-stages: also learn by how much photos were turned",
-    )
     parser.add_argument("--resume", action="store_true", help="go on where --output was left")
 
 
@@ -153,17 +148,10 @@ def _trainer(method: str):
 def _recipe(arguments: argparse.Namespace):
     from fewshot.training.recipe import EPISODIC_RECIPE, RECIPES, WARM_RECIPES
 
-    if arguments.turned and not arguments.two_stages:
-        raise InputError("--turned goes with clip and --two-stages.")
     if arguments.first_order and arguments.method != "maml":
         raise InputError("--first-order goes with the method maml.")
     if arguments.method == "clip":
-        from fewshot.training.clip_recipe import (
-            CLIP_RECIPE,
-            TURNED_RECIPE,
-            TWO_STAGE_RECIPE,
-            WARM_CLIP_RECIPE,
-        )
+        from fewshot.training.clip_recipe import CLIP_RECIPE, TWO_STAGE_RECIPE, WARM_CLIP_RECIPE
 
         if arguments.data is None:
             raise InputError("clip needs --data, the folder with photos.zip and classes.csv.")
@@ -173,7 +161,7 @@ def _recipe(arguments: argparse.Namespace):
             return WARM_CLIP_RECIPE if arguments.init else CLIP_RECIPE
         if not arguments.init:
             raise InputError("--two-stages goes on from an earlier run: add --init.")
-        return TURNED_RECIPE if arguments.turned else TWO_STAGE_RECIPE
+        return TWO_STAGE_RECIPE
     if arguments.two_stages:
         raise InputError("--two-stages goes with clip and --init.")
     if arguments.method in ("maml", "koch") and arguments.episodic:

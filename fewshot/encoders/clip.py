@@ -26,6 +26,11 @@ from fewshot.types import InputError, Picture
 
 BATCH = 32
 KEPT_TEXT_BYTES = 40 * 2**20  # some 20,000 texts at 512 dimensions
+# Cosines of pictures among themselves differ more than those of pictures and texts, which lie apart
+# in the space (Liang et al.: Mind the gap, NeurIPS 2022, https://arxiv.org/abs/2203.02053); so they
+# need a milder softmax. The share is the embedded model's, whose two temperatures are 8 and 29: of
+# downloaded models none could be measured here.
+PICTURE_SHARE = 0.275
 
 
 class ClipEncoder(Encoder):
@@ -58,7 +63,8 @@ class ClipEncoder(Encoder):
             crop: a picture's embedding is the mean over the whole and five crops, at the corners
                 and the centre, of this share of each side (after Krizhevsky et al., NeurIPS 2012,
                 without their mirroring, which letters do not bear); 0 takes the whole alone.
-            temperature: for pictures among themselves; None takes the one learned for texts.
+            temperature: for pictures among themselves; None takes PICTURE_SHARE of the one learned
+                for texts.
         """
         self._device = best_device()
         self._network = network.eval().to(self._device)
@@ -72,7 +78,8 @@ class ClipEncoder(Encoder):
         self.licence = licence
         self.caution = caution
         self.text_temperature = float(network.logit_scale.detach().exp())
-        self.temperature = self.text_temperature if temperature is None else temperature
+        learned = PICTURE_SHARE * self.text_temperature
+        self.temperature = learned if temperature is None else temperature
         self.dim = self.embed_texts(["a picture"]).shape[1]
 
     @property

@@ -15,7 +15,6 @@ from fewshot.training.glyph_views import glyph_views
 from fewshot.training.objective import Objective
 from fewshot.training.photo_views import DRAWN as PHOTO_DRAWN
 from fewshot.training.photo_views import photo_views
-from fewshot.training.turns import TurnHead, turned
 
 # What pictures are normalised by; the configuration file tells open_clip the same.
 MEAN, STD = (0.48, 0.45, 0.40), (0.28, 0.27, 0.28)
@@ -79,9 +78,6 @@ class ClipObjective(Objective):
         if recipe.two_stages:
             self.width = network.visual.trunk.norms[0].num_features
         self.rows = nn.Parameter(torch.randn(n_classes, self.width))
-        if recipe.turned:
-            dim = network.text_projection.shape[1]
-            self.turns = TurnHead(dim, recipe.scale)
         # Counts steps for the pictures' size, and is saved with the weights.
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
 
@@ -90,9 +86,8 @@ class ClipObjective(Objective):
         recipe = self.recipe
         side = recipe.side_at(int(self.steps_done))
         self.steps_done += 1
-        pictures, labels, turns = _batch(data, recipe, side, generator)
-        embeddings = self.network.encode_image(pictures)
-        x = self._trained(embeddings)
+        pictures, labels = _batch(data, recipe, side, generator)
+        x = self._trained(self.network.encode_image(pictures))
         classes = _text_classes(data, labels, recipe.texts, generator)
         t = self._trained(self.network.encode_text(_prompts(data, classes, generator)))
         scale = self.network.logit_scale.exp().clamp(max=MOST_SCALE)
@@ -107,8 +102,7 @@ class ClipObjective(Objective):
         is_noun = labels < data.n_nouns
         off_centre = sum(part.mean(0).square().sum() for part in (x[is_noun], x[~is_noun]))
         contrast = (to_text + to_pictures) / 2
-        loss = contrast + recipe.rows * to_rows + recipe.centring * off_centre
-        return loss + self.turns.loss(embeddings[: len(turns)], turns) if recipe.turned else loss
+        return contrast + recipe.rows * to_rows + recipe.centring * off_centre
 
     def _trained(self, x: Tensor) -> Tensor:
         """The part ``(b, width)`` of embeddings ``(b, dim)`` that is trained, at length 1."""
@@ -135,8 +129,8 @@ def normalised(pictures: Tensor) -> Tensor:
 
 def _batch(
     data: ClipData, recipe: ClipRecipe, side: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Views of photos and of glyphs, photos first; their classes; the photos' quarter turns."""
+) -> tuple[Tensor, Tensor]:
+    """Views of photos and of glyphs, photos first, and their classes."""
     n_glyphs = round(recipe.batch * recipe.glyphs)
     n_photos = recipe.batch - n_glyphs
     device = data.device
@@ -144,13 +138,12 @@ def _batch(
     numbers = torch.randint(data.photos.shape[1], (n_photos,), generator=generator, device=device)
     drawn = torch.rand(n_photos, PHOTO_DRAWN, generator=generator, device=device)
     photos = photo_views(data.photos[nouns, numbers], drawn, recipe.views, side)
-    photos, turns = turned(photos, recipe.turned)
     glyphs = torch.multinomial(data.chances, n_glyphs, True, generator=generator)
     drawn = torch.rand(n_glyphs, GLYPH_DRAWN, generator=generator, device=device)
     drawings = glyph_views(data.glyphs[glyphs], drawn, side, generator)
     pictures = normalised(torch.cat([photos, drawings]))
     labels = torch.cat([nouns, data.n_nouns + data.symbols[glyphs]])
-    return pictures.contiguous(memory_format=torch.channels_last), labels, turns
+    return pictures.contiguous(memory_format=torch.channels_last), labels
 
 
 def _text_classes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from fewshot.encoders.two_stage_tower import NAME as TWO_STAGES
@@ -61,8 +61,6 @@ class ClipRecipe(RunRecipe):
         views: ranges of the photos' random views.
         two_stages: train the two-stage tower, by its last stage's features alone: those of the
             stage before it are to stay less bound to the classes trained on.
-        turned: share of the photos turned by 90°, 180° or 270°, which is learned too: names alone
-            bind features to the classes that have them.
     """
 
     method: str = "clip"
@@ -78,7 +76,6 @@ class ClipRecipe(RunRecipe):
     scale: float = 20.0
     views: PhotoViews = field(default_factory=PhotoViews)
     two_stages: bool = False
-    turned: float = 0.0
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -119,5 +116,3 @@ TWO_STAGE_RECIPE = ClipRecipe(
     views=PhotoViews(area=0.4, colour=0.25),
     two_stages=True,
 )
-# From that run's weights (--init, --two-stages, --turned).
-TURNED_RECIPE = replace(TWO_STAGE_RECIPE, steps=2_800, sides=((0.25, 48), (0.75, 64)), turned=0.5)
