@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import open_clip
 import pytest
@@ -25,11 +27,18 @@ from fewshot.metrics import normalise, softmax
 from fewshot.types import InputError, Picture
 
 
+def sharp_tiny_clip(folder: Path) -> Path:
+    """At whose temperature a few steps show, although its weights are random."""
+    write_tiny_clip(folder)
+    (folder / "card.json").write_text('{"temperature": 14.0}')
+    return folder
+
+
 @pytest.fixture(scope="module", params=["transformer", "embedded"])
 def encoder(request, tmp_path_factory):
     if request.param == "embedded":
         return load_clip(find_clip(str(EMBEDDED_FOLDER)))
-    return load_clip(find_clip(str(write_tiny_clip(tmp_path_factory.mktemp("clip")))))
+    return load_clip(find_clip(str(sharp_tiny_clip(tmp_path_factory.mktemp("clip")))))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +119,7 @@ def test_blocks_of_other_towers_are_found_or_told():
 
 
 def test_in_a_comparison_it_is_finetunes_alone(task, tmp_path):
-    model = str(write_tiny_clip(tmp_path))
+    model = str(sharp_tiny_clip(tmp_path))
     methods = ("finetune", "prototype")
     plain = compare(task.support, task.queries, "photos", methods, model=model)
     fitted = fit(
