@@ -24,6 +24,7 @@ from fewshot.data.symbols import Symbol, fonts, symbols
 from fewshot.encoders.clip import load_clip
 from fewshot.encoders.clip_models import WEIGHTS_FILE, find_clip
 from fewshot.encoders.weights import load_weights, sha256
+from fewshot.training import clip as clip_training
 from fewshot.training.clip import new_clip
 from fewshot.training.clip_data import prompts, training_data, validation_data
 from fewshot.training.clip_objective import _mean_over_positives, _text_classes, flat_prompts
@@ -310,9 +311,15 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
     folder = photo_tree(tmp_path, per_class=12)
     with (folder / "classes.csv").open("a", newline="") as file:
         csv.writer(file).writerows([[wnid, f"colour {wnid}"] for wnid in COLOURS_MORE])
-    output = tmp_path / "clip"
-    command = ["train", "clip", "--data", str(folder), "--output", str(output), "--batch", "8"]
+    # Called as the shipped model is, which is not to be taken for it.
+    monkeypatch.chdir(tmp_path)
+    output, loaded = tmp_path / "embedded", []
+    monkeypatch.setattr(
+        clip_training, "load_clip", lambda found: loaded.append(found.path) or load_clip(found)
+    )
+    command = ["train", "clip", "--data", str(folder), "--output", output.name, "--batch", "8"]
     assert main([*command, "--steps", "2"]) == 0
+    assert loaded == [output]
     files = {file.name for file in output.iterdir()}
     assert files == {"open_clip_config.json", "open_clip_model.safetensors", "card.json"}
     assert sum(file.stat().st_size for file in output.iterdir()) < 10_000_000

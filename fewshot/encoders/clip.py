@@ -78,8 +78,7 @@ class ClipEncoder(Encoder):
         self.licence = licence
         self.caution = caution
         self.text_temperature = float(network.logit_scale.detach().exp())
-        learned = PICTURE_SHARE * self.text_temperature
-        self.temperature = learned if temperature is None else temperature
+        self.temperature = temperature or PICTURE_SHARE * self.text_temperature
         self.dim = self.embed_texts(["a picture"]).shape[1]
 
     @property

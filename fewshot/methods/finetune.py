@@ -36,7 +36,7 @@ class FineTune(Method):
     the settings say transductive and there are several queries, of those queries, so that each
     is answered in the light of the others. Then the entropy of the queries' mean prediction counts
     the other way, as being sure is easiest by giving all queries one class, and b stays 0; this
-    leans towards classes that occur about equally often. The softmax is less sharp there, while
+    leans towards classes that occur about equally often. The softmax may be less sharp there, while
     learning and in the answers, by a factor that was chosen on validation classes.
 
     Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification,

@@ -148,7 +148,8 @@ def _temperature(folder: Path, validation: ClipValidation) -> float:
     """The likeliest of prototypes, from embeddings as the written model makes them in use."""
     kept = (validation.pictures["few-shot"] * 255).round().to(torch.uint8)
     pictures = [Picture("", p) for p in kept.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
-    x = torch.from_numpy(load_clip(find_clip(str(folder))).embed(pictures))
+    written = find_clip(str(folder.resolve()))  # a folder may be called as a model is
+    x = torch.from_numpy(load_clip(written).embed(pictures))
     n_classes = int(validation.labels["few-shot"].max()) + 1
     return likeliest_temperature(x, n_classes, cosine_prototype_logits)
 
