@@ -111,7 +111,7 @@ def test_a_model_that_looks_at_parts_averages_the_whole_and_five_of_them(folder,
         (copy / "card.json").write_text(card)
         assert find_clip(str(copy)).crop == 0 == find_clip(str(folder)).crop
         assert find_clip(str(copy)).temperature is None
-    assert find_clip("embedded").crop == 0.8
+    assert find_clip("embedded").crop == 0.85
 
 
 def test_a_model_whose_card_says_so_has_a_temperature_for_pictures_alone(folder, tmp_path):

@@ -20,10 +20,20 @@ from fewshot.encoders.augment import Augmentation
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.drawings import AVERAGED, DrawingsEncoder
 from fewshot.encoders.ink import find_ink
-from fewshot.encoders.weights import card_path, load_card, save_weights, sha256, with_prefix
+from fewshot.encoders.weights import (
+    card_path,
+    half_precision,
+    load_card,
+    save_weights,
+    sha256,
+    with_prefix,
+    without_prefix,
+)
 from fewshot.episodes import Protocol, draw_episodes
+from fewshot.losses import one_shot_loss
 from fewshot.temperature import TEMPERATURES
 from fewshot.training import drawings, loop, timing, validation
+from fewshot.training.averaging import RunningMean
 from fewshot.training.checkpoint import load_state, state_path
 from fewshot.training.drawings import Characters, ink_of, load_characters, train_checkpoint
 from fewshot.training.loop import Progress, Run, kept_weights, start, train
@@ -234,6 +244,70 @@ def test_a_resumed_run_ends_in_the_same_weights(
     assert resumed.best_step == whole.best_step
     assert resumed.validation == whole.validation
     assert not same_weights(stopped.objective.state_dict(), whole.objective.state_dict())
+
+
+def test_a_running_mean_is_what_numpy_makes_of_the_weights() -> None:
+    module = torch.nn.BatchNorm1d(3)
+    rng = np.random.default_rng(0)
+    history = rng.normal(size=(40, 3))
+    mean = RunningMean(module, 0.8)
+    expected = np.ones(3)  # how a norm's weights start
+    for step, weights in enumerate(history, 1):
+        module.weight.data.copy_(torch.from_numpy(weights))
+        module.num_batches_tracked.fill_(step)
+        mean.update(module, step)
+        leaves = min(0.8, step / (step + 10))
+        expected = leaves * expected + (1 - leaves) * weights
+    np.testing.assert_allclose(mean.values["weight"].numpy(), expected, atol=1e-6)
+    assert mean.values["num_batches_tracked"] == 40
+    with mean.in_use(module):
+        assert torch.equal(module.weight, mean.values["weight"])
+    np.testing.assert_allclose(module.weight.detach().numpy(), history[-1], atol=1e-6)
+
+
+def test_the_mean_of_the_weights_is_validated_kept_and_resumed(
+    characters: Characters, tmp_path: Path
+) -> None:
+    settings = recipe(averaging=0.7, steps=6, validate_every=6)
+    seen = []
+    means = begin(settings, characters)
+    followed = RunningMean(means.objective, 0.7)
+
+    def look() -> bool:
+        if means.step:
+            followed.update(means.objective, means.step)
+        return False
+
+    def validate_weights(objective) -> dict[str, float]:
+        seen.append(copy.deepcopy(objective.state_dict()))
+        return {"score": 1.0}
+
+    train(means, settings, characters.train, validate_weights, should_stop=look)
+    followed.update(means.objective, means.step)  # after the last step nobody asks
+    assert same_weights(seen[0], followed.values) and same_weights(means.best, followed.values)
+    assert not same_weights(means.best, means.objective.state_dict())
+
+    state = tmp_path / "state"
+    trained(settings, characters, state=state, should_stop=after(4))
+    resumed = begin(settings, characters)
+    resumed.load(state, settings)
+    train(resumed, settings, characters.train, characters.validation)
+    assert same_weights(resumed.best, means.best)
+
+
+def test_episodes_and_base_characters_in_one_loss(characters: Characters) -> None:
+    """Their sum, of the same batch, each by its own definition."""
+    settings = recipe(episodic=True, base=0.5, related=0.0, margin=0.1)
+    objective = begin(settings, characters).objective.eval()
+    x, labels = objective._related_batch(characters.train, step_generator(0, 0, CPU))
+    ours = objective.loss(characters.train, step_generator(0, 0, CPU)).item()
+    rows = torch.nn.functional.normalize(objective.rows, dim=1)
+    cosines = (x @ rows.T).detach().double().numpy()
+    cosines[np.arange(len(x)), labels] -= 0.1
+    exponentials = np.exp(10.0 * cosines)
+    base = -np.log(exponentials[np.arange(len(x)), labels] / exponentials.sum(1)).mean()
+    episodes = one_shot_loss(x, labels, 10.0, 0.1).item()
+    assert ours == pytest.approx(episodes + 0.5 * base, rel=1e-5)
 
 
 def test_stopping_twice_and_after_the_end(characters: Characters, tmp_path: Path) -> None:
@@ -774,9 +848,8 @@ def test_a_checkpoint_and_its_card(tree: Path, initial: Path, tmp_path: Path) ->
     encoder = DrawingsEncoder("mine", output)
     pictures = load_omniglot("background", tree).pool().pictures[:3]
     network = ConvNet(TINY).eval()
-    network.load_state_dict(
-        {n.removeprefix("encoder."): v for n, v in run.best.items() if n.startswith("encoder.")}
-    )
+    kept = half_precision(run.best)  # as the file has them
+    network.load_state_dict(without_prefix("encoder", kept))
     ink = torch.from_numpy(np.stack([find_ink(p.pixels, 16) for p in pictures]))
     with torch.no_grad():
         expected = network(ink[:, None].float() / 255).numpy()
@@ -784,7 +857,7 @@ def test_a_checkpoint_and_its_card(tree: Path, initial: Path, tmp_path: Path) ->
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(encoder.embed(pictures), expected, atol=1e-5)
     head = encoder.pair_head().linear.weight
-    assert torch.equal(head, run.best["head.linear.weight"])
+    assert torch.equal(head, kept["head.linear.weight"].float())
 
 
 def test_training_lowers_to_the_same_file_when_interrupted(tree, initial, tmp_path) -> None:

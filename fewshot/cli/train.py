@@ -11,17 +11,15 @@ from fewshot.types import InputError
 
 HELP = "Train an encoder for drawings on Omniglot, or the embedded CLIP on photos and fonts."
 EXAMPLES = """\
-  python -m fewshot train prototype --data omniglot --output prototype.safetensors
-  python -m fewshot train siamese --data omniglot --init prototype.safetensors \\
+  python -m fewshot train prototype --episodic --data omniglot --output prototype.safetensors
+  python -m fewshot train prototype --data omniglot --output first.safetensors
+  python -m fewshot train siamese --data omniglot --init first.safetensors \\
       --output siamese.safetensors --minutes 15
-  python -m fewshot train siamese --data omniglot --init prototype.safetensors \\
+  python -m fewshot train siamese --data omniglot --init first.safetensors \\
       --output siamese.safetensors --resume
-  python -m fewshot train relation --data omniglot --init prototype.safetensors \\
+  python -m fewshot train relation --data omniglot --init first.safetensors \\
       --output relation.safetensors
-  python -m fewshot train clip --data photos --output clip-first
-  python -m fewshot train clip --data photos --init clip-first --output clip-second
-  python -m fewshot train clip --data photos --init clip-second --two-stages \\
-      --output clip-embedded"""
+  python -m fewshot train clip --data photos --output clip-embedded"""
 
 # As fewshot.training.objectives has them, whose import takes seconds.
 METHODS = (
@@ -78,15 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init", type=Path, metavar="FILE", help="checkpoint to start from; for clip, a folder"
     )
     parser.add_argument(
-        "--episodic", action="store_true", help="prototype with --init: train on episodes"
+        "--episodic", action="store_true", help="prototype: the shipped encoder's recipe"
     )
     parser.add_argument(
         "--first-order", action="store_true", help="maml: take the inner gradients as constants"
-    )
-    parser.add_argument(
-        "--two-stages",
-        action="store_true",
-        help="clip with --init: go on with the finer tower of the shipped model",
     )
     parser.add_argument("--resume", action="store_true", help="go on where --output was left")
 
@@ -151,21 +144,15 @@ def _recipe(arguments: argparse.Namespace):
     if arguments.first_order and arguments.method != "maml":
         raise InputError("--first-order goes with the method maml.")
     if arguments.method == "clip":
-        from fewshot.training.clip_recipe import CLIP_RECIPE, TWO_STAGE_RECIPE, WARM_CLIP_RECIPE
+        from fewshot.training.clip_recipe import CLIP_RECIPE
 
         if arguments.data is None:
             raise InputError("clip needs --data, the folder with photos.zip and classes.csv.")
         if arguments.episodic:
             raise InputError("clip does not train on episodes: leave out --episodic.")
-        if not arguments.two_stages:
-            return WARM_CLIP_RECIPE if arguments.init else CLIP_RECIPE
-        if not arguments.init:
-            raise InputError("--two-stages goes on from an earlier run: add --init.")
-        return TWO_STAGE_RECIPE
-    if arguments.two_stages:
-        raise InputError("--two-stages goes with clip and --init.")
+        return CLIP_RECIPE
     if arguments.method in ("maml", "koch") and arguments.episodic:
-        raise InputError("--episodic goes with the method prototype and --init.")
+        raise InputError("--episodic goes with the method prototype.")
     if arguments.method == "maml":
         from fewshot.training.maml_recipe import MAML_RECIPE
 
@@ -176,8 +163,8 @@ def _recipe(arguments: argparse.Namespace):
         return KOCH_RECIPE
     if not arguments.episodic:
         return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
-    if arguments.method != "prototype" or not arguments.init:
-        raise InputError("--episodic goes with the method prototype and --init.")
+    if arguments.method != "prototype":
+        raise InputError("--episodic goes with the method prototype.")
     return EPISODIC_RECIPE
 
 

@@ -25,7 +25,7 @@ BATCH = 256
 # An embedding is the mean over the drawing and this many views of it. On held-out characters, with
 # the pre-trained weights and affine views of STRONG's ranges, 16 views took away a quarter of the
 # 20-way 1-shot errors, and 8 a fifth.
-AVERAGED = 16
+AVERAGED = 8
 
 Head = TypeVar("Head", bound=nn.Module)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fewshot.reproduce.experiments import CURVE_METHODS, DRAWINGS_METHODS
+from fewshot.reproduce.experiments import CURVE_METHODS, DRAWINGS_METHODS, KOCH
 from fewshot.reproduce.pair_space import as_sentences, pair_space
 from fewshot.reproduce.published import (
     AT_RANDOM,
@@ -88,9 +88,11 @@ def _drawings(records: Records, title: str, *, within: bool) -> str:
     if not columns:
         return ""
     rows = []
-    for method in DRAWINGS_METHODS:
+    for method in (*DRAWINGS_METHODS, KOCH):
         found = [
-            find(record, method, ways=ways, shots=shots, within_alphabet=within)
+            find(
+                _record_of(records, method), method, ways=ways, shots=shots, within_alphabet=within
+            )
             for ways, shots in columns
         ]
         if any(found):
@@ -100,6 +102,11 @@ def _drawings(records: Records, title: str, *, within: bool) -> str:
     head = [title, *(f"{ways}-way {shots}-shot" for ways, shots in columns)]
     told = "" if within else _protocol(record)
     return told + table(head, rows)
+
+
+def _record_of(records: Records, method: str) -> dict | None:
+    """Which experiment on evaluation drawings has a method."""
+    return records.get(KOCH if method == KOCH else "drawings")
 
 
 def _protocol(record: dict) -> str:
@@ -185,16 +192,18 @@ def _curves(records: Records, folder: str) -> str:
 
 def _published(records: Records) -> str:
     """Both lists, ours beside them where we have it."""
-    drawings, lake = records.get("drawings"), records.get("lake")
+    lake = records.get("lake")
     at_random = [
-        [*_named(figure), _ours(drawings, figure, within_alphabet=False)] for figure in AT_RANDOM
+        [*_named(figure), _on_drawings(records, figure, within_alphabet=False)]
+        for figure in AT_RANDOM
     ]
     within = []
     for figure in WITHIN:
-        row = [*_named(figure), _ours(drawings, figure, within_alphabet=True)]
+        row = [*_named(figure), _on_drawings(records, figure, within_alphabet=True)]
         within.append([*row, _ours(lake, figure)] if lake else row)
     best = "prototype"
-    last = [f"(`{best}` of this project)", "", _named_percent(drawings, best, within_alphabet=True)]
+    ours = _named_percent(records.get("drawings"), best, within_alphabet=True)
+    last = [f"(`{best}` of this project)", "", ours]
     within.append([*last, _named_percent(lake, best)] if lake else last)
     head = ["20-way 1-shot", "published", "ours, other characters"]
     official = ["ours, official runs"] if lake else []
@@ -212,6 +221,10 @@ def _published(records: Records) -> str:
 def _named(figure: Figure) -> list[str]:
     remark = f"; {figure.remark}" if figure.remark else ""
     return [f"{figure.what} ({figure.paper}{remark})", f"{figure.accuracy} %"]
+
+
+def _on_drawings(records: Records, figure: Figure, **protocol: object) -> str:
+    return _ours(_record_of(records, figure.ours), figure, **protocol) if figure.ours else NOTHING
 
 
 def _ours(record: dict | None, figure: Figure, **protocol: object) -> str:

@@ -17,14 +17,14 @@ from fewshot.data.symbols import symbols
 from fewshot.device import best_device
 from fewshot.encoders.clip import load_clip
 from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, find_clip
-from fewshot.encoders.weights import load_weights, plain, sha256
+from fewshot.encoders.weights import half_precision, load_weights, plain, sha256
 from fewshot.temperature import likeliest_temperature
 from fewshot.training.clip_data import ClipValidation, load_clip_data
-from fewshot.training.clip_objective import MEAN, STD, ClipData, ClipObjective
+from fewshot.training.clip_objective import MEAN, STD, ClipData, ClipObjective, normalised
 from fewshot.training.clip_recipe import ARCHITECTURE, ClipRecipe
-from fewshot.training.clip_two_stages import PROJECTION, carry_over
 from fewshot.training.loop import Run, begin, outcome
 from fewshot.training.session import Session
+from fewshot.training.standardise import PHOTOS, standardise
 from fewshot.training.timing import seconds_a_step
 from fewshot.types import InputError, Picture
 
@@ -32,7 +32,7 @@ from fewshot.types import InputError, Picture
 TIMED_STEPS = 4
 # A picture in use is also looked at in parts of this share of its sides: see ClipEncoder. Chosen on
 # validation pictures, after training.
-CROP = 0.8
+CROP = 0.85
 
 
 def configuration(architecture: dict) -> dict:
@@ -54,7 +54,7 @@ def new_clip(recipe: ClipRecipe, n_classes: int, device: torch.device) -> ClipOb
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        objective = ClipObjective(open_clip.CLIP(**recipe.architecture), recipe, n_classes)
+        objective = ClipObjective(open_clip.CLIP(**ARCHITECTURE), recipe, n_classes)
     return objective.to(device, memory_format=torch.channels_last)
 
 
@@ -80,22 +80,29 @@ def train_clip(recipe: ClipRecipe, session: Session) -> Run:
     objective = new_clip(recipe, data.n_classes, device)
     warm_start = None
     if session.initial is not None:
-        _fill(objective.network, weights, recipe, data, session.initial)
-        objective.warm_start(data)
+        _fill(objective.network, weights, session.initial)
         warm_start = _described(session.initial)
     origin = {
-        "architecture": recipe.architecture,
+        "architecture": ARCHITECTURE,
         "classes": data.n_classes,
         "glyphs": len(data.glyphs),
         "warm_start": warm_start,
     }
     run = begin(objective, recipe, origin)
     session.carry_out(run, recipe, data, validation)
+    standardise(objective.network.visual.trunk, _plain_photos(data))
     card = _card(session.output.name, run, recipe, data.nouns)
     _write(session.output, run, card)
     card["temperature"] = _temperature(session.output, validation)
     _write_json(session.output / CARD_FILE, card)
     return run
+
+
+def _plain_photos(data: ClipData) -> Tensor:
+    """Some of every class, as they are."""
+    each = max(1, PHOTOS // len(data.photos))
+    photos = data.photos[:, :each].flatten(0, 1)
+    return normalised(photos.permute(0, 3, 1, 2).float() / 255)
 
 
 def _weights_of(folder: Path) -> dict[str, Tensor]:
@@ -104,19 +111,9 @@ def _weights_of(folder: Path) -> dict[str, Tensor]:
     return {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
 
 
-def _fill(
-    network: nn.Module,
-    weights: dict[str, Tensor],
-    recipe: ClipRecipe,
-    data: ClipData,
-    folder: Path,
-) -> None:
-    """Start at weights, carried over where the recipe's tower is another than theirs."""
+def _fill(network: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
     try:
-        if recipe.two_stages and PROJECTION in weights:
-            carry_over(weights, network, data)
-        else:
-            network.load_state_dict(weights)
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(f"{folder} does not hold a model of this run's architecture.") from error
 
@@ -162,7 +159,7 @@ def _card(name: str, run: Run, recipe: ClipRecipe, nouns: Sequence[str]) -> dict
         "name": name,
         "version": __version__,
         "method": recipe.method,
-        "architecture": recipe.architecture,
+        "architecture": ARCHITECTURE,
         "parameters": sum(p.numel() for p in network.parameters()),
         "licence": "non-commercial research and education",
         "licence_note": "The weights learned from Tiny ImageNet, which is part of ImageNet, whose "
@@ -186,10 +183,9 @@ def _card(name: str, run: Run, recipe: ClipRecipe, nouns: Sequence[str]) -> dict
 def _write(output: Path, run: Run, card: dict) -> None:
     """Configuration and card first: weights never lack them."""
     weights = run.objective.network.state_dict()
-    half = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     _write_json(output / CONFIG_FILE, configuration(card["architecture"]))
     _write_json(output / CARD_FILE, card)
-    write_atomically(output / WEIGHTS_FILE, save(plain(half)))
+    write_atomically(output / WEIGHTS_FILE, save(plain(half_precision(weights))))
 
 
 def _write_json(path: Path, content: dict) -> None:

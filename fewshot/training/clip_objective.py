@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewshot.encoders.residual_tower import EARLIER
 from fewshot.training.clip_recipe import ClipRecipe
 from fewshot.training.glyph_views import DRAWN as GLYPH_DRAWN
 from fewshot.training.glyph_views import glyph_views
 from fewshot.training.objective import Objective
 from fewshot.training.photo_views import DRAWN as PHOTO_DRAWN
-from fewshot.training.photo_views import photo_views
+from fewshot.training.photo_views import TURNS, mixed_in_pairs, photo_views, turned_by
 
 # What pictures are normalised by; the configuration file tells open_clip the same.
 MEAN, STD = (0.48, 0.45, 0.40), (0.28, 0.27, 0.28)
@@ -74,10 +75,9 @@ class ClipObjective(Objective):
         super().__init__()
         self.network = network
         self.recipe = recipe
-        self.width = network.text_projection.shape[1]
-        if recipe.two_stages:
-            self.width = network.visual.trunk.norms[0].num_features
+        self.width = network.visual.trunk.norms[0].num_features
         self.rows = nn.Parameter(torch.randn(n_classes, self.width))
+        self.turn = nn.Linear(self.width, TURNS)
         # Counts steps for the pictures' size, and is saved with the weights.
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
 
@@ -86,35 +86,30 @@ class ClipObjective(Objective):
         recipe = self.recipe
         side = recipe.side_at(int(self.steps_done))
         self.steps_done += 1
-        pictures, labels = _batch(data, recipe, side, generator)
+        pictures, targets, turns = _batch(data, recipe, side, generator)
         x = self._trained(self.network.encode_image(pictures))
-        classes = _text_classes(data, labels, recipe.texts, generator)
+        classes = _text_classes(data, targets, recipe.texts, generator)
         t = self._trained(self.network.encode_text(_prompts(data, classes, generator)))
-        scale = self.network.logit_scale.exp().clamp(max=MOST_SCALE)
-        if recipe.two_stages:  # in use the other half of an embedding's square length adds nothing
-            scale = scale * 0.5**0.5
+        # In use the other part of an embedding adds to its length, but nothing to its likeness.
+        in_use = (1 + EARLIER**2) ** -0.5
+        scale = self.network.logit_scale.exp().clamp(max=MOST_SCALE) * in_use
         logits = scale * x @ t.T
-        same = labels[:, None] == classes  # (b, texts), one text of each class
-        to_text = F.cross_entropy(logits, same.int().argmax(1), label_smoothing=recipe.smoothing)
+        same = targets[:, classes]  # (b, texts), one text of each class
+        to_text = F.cross_entropy(logits, same, label_smoothing=recipe.smoothing)
         to_pictures = _mean_over_positives(logits.T, same.T)
         rows = recipe.scale * x @ F.normalize(self.rows, dim=1).T
-        to_rows = F.cross_entropy(rows, labels, label_smoothing=recipe.smoothing)
-        is_noun = labels < data.n_nouns
+        to_rows = F.cross_entropy(rows, targets, label_smoothing=recipe.smoothing)
+        is_noun = targets[:, : data.n_nouns].sum(1) > 0.5
         off_centre = sum(part.mean(0).square().sum() for part in (x[is_noun], x[~is_noun]))
-        contrast = (to_text + to_pictures) / 2
-        return contrast + recipe.rows * to_rows + recipe.centring * off_centre
+        loss = (to_text + to_pictures) / 2 + recipe.rows * to_rows + recipe.centring * off_centre
+        if len(turns):  # of the first pictures
+            scores = self.turn(recipe.scale * x[: len(turns)])
+            loss = loss + recipe.turns * F.cross_entropy(scores, turns)
+        return loss
 
     def _trained(self, x: Tensor) -> Tensor:
         """The part ``(b, width)`` of embeddings ``(b, dim)`` that is trained, at length 1."""
         return F.normalize(x[:, : self.width].float(), dim=1)
-
-    @torch.no_grad()
-    def warm_start(self, data: ClipData) -> None:
-        """Start the learned rows at the classes' texts, where trained pictures lie already."""
-        self.eval()
-        first = data.tokens[data.first[:-1]]
-        texts = torch.cat([self.network.encode_text(part) for part in first.split(64)])
-        self.rows.copy_(texts[:, : self.width])
 
     def kept(self) -> dict[str, nn.Module]:
         """The open_clip model."""
@@ -129,8 +124,8 @@ def normalised(pictures: Tensor) -> Tensor:
 
 def _batch(
     data: ClipData, recipe: ClipRecipe, side: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Views of photos and of glyphs, photos first, and their classes."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Views of photos and of glyphs, photos first; shares of classes; the first photos' turns."""
     n_glyphs = round(recipe.batch * recipe.glyphs)
     n_photos = recipe.batch - n_glyphs
     device = data.device
@@ -138,21 +133,29 @@ def _batch(
     numbers = torch.randint(data.photos.shape[1], (n_photos,), generator=generator, device=device)
     drawn = torch.rand(n_photos, PHOTO_DRAWN, generator=generator, device=device)
     photos = photo_views(data.photos[nouns, numbers], drawn, recipe.views, side)
+    n_turned = round(n_photos * recipe.turned)
+    turns = torch.randint(TURNS, (n_turned,), generator=generator, device=device)
+    turned = turned_by(photos[:n_turned], turns)
+    n_mixed = round((n_photos - n_turned) * recipe.mixed)
+    mixed, kept = mixed_in_pairs(photos[n_turned : n_turned + n_mixed], generator)
     glyphs = torch.multinomial(data.chances, n_glyphs, True, generator=generator)
     drawn = torch.rand(n_glyphs, GLYPH_DRAWN, generator=generator, device=device)
     drawings = glyph_views(data.glyphs[glyphs], drawn, side, generator)
-    pictures = normalised(torch.cat([photos, drawings]))
+    pictures = normalised(torch.cat([turned, mixed, photos[n_turned + n_mixed :], drawings]))
     labels = torch.cat([nouns, data.n_nouns + data.symbols[glyphs]])
-    return pictures.contiguous(memory_format=torch.channels_last), labels
+    targets = F.one_hot(labels, data.n_classes).float()
+    part = targets[n_turned : n_turned + n_mixed]
+    part.copy_(torch.lerp(part.flip(0), part, kept.unsqueeze(1)))
+    return pictures.contiguous(memory_format=torch.channels_last), targets, turns
 
 
 def _text_classes(
-    data: ClipData, labels: Tensor, n_symbols: int, generator: torch.Generator
+    data: ClipData, targets: Tensor, n_symbols: int, generator: torch.Generator
 ) -> Tensor:
     """All nouns, the batch's symbols, and other symbols up to ``n_symbols``."""
     scores = torch.rand(data.n_classes, generator=generator, device=data.device)
     scores[: data.n_nouns] += 2
-    scores[labels] += 2
+    scores += 2 * (targets.sum(0) > 0)
     return scores.topk(min(data.n_nouns + n_symbols, data.n_classes)).indices
 
 
@@ -164,9 +167,9 @@ def _prompts(data: ClipData, classes: Tensor, generator: torch.Generator) -> Ten
 
 
 def _mean_over_positives(logits: Tensor, same: Tensor) -> Tensor:
-    """Cross-entropy of each row that has positives, which share its target evenly."""
+    """Cross-entropy of each row that has positives, which share its target by their own shares."""
     has = same.any(1)
-    logits, same = logits[has], same[has].float()
+    logits, same = logits[has], same[has]
     return F.cross_entropy(logits, same / same.sum(1, keepdim=True))
 
 

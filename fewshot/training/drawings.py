@@ -19,6 +19,7 @@ from fewshot.device import best_device
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.ink import INK_VERSION, find_ink
 from fewshot.encoders.weights import (
+    half_precision,
     load_card,
     load_weights,
     save_weights,
@@ -108,7 +109,7 @@ def train_checkpoint(recipe: Recipe, session: Session) -> Run:
     """
     session.check_is_file()
     device = best_device()
-    config, weights, warm_start = ConvNetConfig(), None, None
+    config, weights, warm_start = recipe.architecture, None, None
     if session.initial is not None:
         config, weights, warm_start = trained_encoder(session.initial)
     characters = load_characters(session.folder, config.input_size, recipe, device)
@@ -119,8 +120,16 @@ def train_checkpoint(recipe: Recipe, session: Session) -> Run:
     run = new(recipe, initial=weights)
     run.origin |= {"warm_start": warm_start, "data": characters.facts}
     session.carry_out(run, recipe, characters.train, characters.validation)
+    write_checkpoint(session.output, run, recipe, characters, warm_start)
+    return run
+
+
+def write_checkpoint(
+    output: Path, run: Run, recipe: Recipe, characters: Characters, warm_start: dict | None
+) -> None:
+    """The weights that a run's objective has, as fp16, and their card."""
     card = {
-        "name": session.output.stem,
+        "name": output.stem,
         "version": __version__,
         "method": recipe.method,
         "architecture": run.objective.encoder.config.as_dict(),
@@ -132,8 +141,7 @@ def train_checkpoint(recipe: Recipe, session: Session) -> Run:
         "temperature": choose_temperature(run.objective, characters.validation),
         **outcome(run, "20-way 1-shot, characters not trained on"),
     }
-    save_weights(session.output, kept_weights(run), card)
-    return run
+    save_weights(output, half_precision(kept_weights(run)), card)
 
 
 def trained_encoder(path: Path) -> tuple[ConvNetConfig, dict[str, Tensor], dict]:

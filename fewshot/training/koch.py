@@ -9,7 +9,7 @@ from fewshot import __version__
 from fewshot.device import best_device
 from fewshot.encoders.augment import augment, draw
 from fewshot.encoders.koch import SIDE, Koch
-from fewshot.encoders.weights import save_weights
+from fewshot.encoders.weights import half_precision, save_weights
 from fewshot.losses import pair_loss
 from fewshot.training.drawings import load_characters
 from fewshot.training.drawings_objective import TrainingData
@@ -132,8 +132,7 @@ def train_koch(recipe: KochRecipe, session: Session) -> Run:
         "pairs_done": run.step * recipe.pairs,
         **outcome(run, f"20-way 1-shot, {VALIDATED} drawings of each character not trained on"),
     }
-    half = {name: value.half() for name, value in kept_weights(run).items()}
-    save_weights(session.output, half, card)
+    save_weights(session.output, half_precision(kept_weights(run)), card)
     return run
 
 

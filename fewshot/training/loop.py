@@ -15,6 +15,7 @@ from torch import Tensor
 from fewshot.device import autocast, precision_name
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.weights import with_prefix, without_prefix
+from fewshot.training.averaging import RunningMean
 from fewshot.training.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from fewshot.training.objective import Objective, OnDevice
 from fewshot.training.objectives import OBJECTIVES, TrainingData
@@ -51,6 +52,7 @@ class Run:
     Attributes:
         objective: encoder and heads as they are now.
         origin: what else determines it beside the recipe, JSON-ready.
+        mean: of the weights, where the recipe asks for one.
         step: steps done.
         best: weights with the best validation score so far.
         best_step: when that was.
@@ -61,6 +63,7 @@ class Run:
     objective: Objective
     optimizer: torch.optim.Optimizer
     origin: dict = field(default_factory=dict)
+    mean: RunningMean | None = None
     step: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     best_step: int = 0
@@ -70,6 +73,8 @@ class Run:
     def save(self, path: Path, recipe: RunRecipe) -> None:
         """Write everything a resumed run needs."""
         tensors = with_prefix("now", self.objective.state_dict()) | with_prefix("best", self.best)
+        if self.mean is not None:
+            tensors |= with_prefix("mean", self.mean.values)
         facts = {
             "recipe": recipe.as_dict(),
             "origin": self.origin,
@@ -99,6 +104,9 @@ class Run:
             self.objective.load_state_dict(without_prefix("now", tensors))
             unpack_optimizer(self.optimizer, tensors)
             self.best = without_prefix("best", tensors)
+            if self.mean is not None:
+                for name, value in without_prefix("mean", tensors).items():
+                    self.mean.values[name].copy_(value)
             self.step, self.best_step = facts["step"], facts["best_step"]
             self.validation, self.seconds = facts["validation"], facts["seconds"]
         except (RuntimeError, KeyError) as error:
@@ -133,7 +141,8 @@ def start(
 
 def begin(objective: Objective, recipe: RunRecipe, origin: dict) -> Run:
     """A run at step 0 of modules that are on their device already."""
-    return Run(objective, _optimizer(objective, recipe), origin)
+    mean = RunningMean(objective, recipe.averaging) if recipe.averaging else None
+    return Run(objective, _optimizer(objective, recipe), origin, mean)
 
 
 def train(
@@ -168,10 +177,12 @@ def train(
         _set_rates(run.optimizer, recipe, run.step)
         losses.append(_step(run, data, step_generator(recipe.seed, run.step, device)))
         run.step += 1
+        if run.mean is not None:
+            run.mean.update(run.objective, run.step)
         run.seconds = time.monotonic() - began
         last = run.step == recipe.steps
         if run.step % recipe.validate_every == 0 or last:
-            _choose(run, validate(run.objective))
+            _choose(run, validate)
         if run.step % REPORT_EVERY == 0 or last:
             elapsed = time.monotonic() - reported
             rate = len(losses) * recipe.batch / elapsed
@@ -186,7 +197,7 @@ def train(
     if state is not None:
         run.save(state, recipe)
     if not run.best:  # after saving: going on, the run is to choose as if never stopped
-        _choose(run, validate(run.objective))
+        _choose(run, validate)
     return run
 
 
@@ -224,8 +235,16 @@ def _step(run: Run, data: OnDevice, generator: torch.Generator) -> Tensor:
     return loss.detach()
 
 
-def _choose(run: Run, figures: dict[str, float]) -> None:
-    """Keep the weights if no earlier ones did better; later ones win a tie."""
+def _choose(run: Run, validate: Callable[[Objective], dict[str, float]]) -> None:
+    """Keep the weights, or their mean, if no earlier ones did better; later ones win a tie."""
+    if run.mean is None:
+        _keep_if_best(run, validate(run.objective))
+        return
+    with run.mean.in_use(run.objective):
+        _keep_if_best(run, validate(run.objective))
+
+
+def _keep_if_best(run: Run, figures: dict[str, float]) -> None:
     if not run.best or figures["score"] >= run.validation["score"]:
         run.validation, run.best_step = figures, run.step
         run.best = {k: v.detach().clone() for k, v in run.objective.state_dict().items()}

@@ -33,7 +33,7 @@ class PrototypeObjective(DrawingsObjective):
 
     def build(self, n_classes: int) -> None:
         """The softmax's rows."""
-        if self.recipe.episodic:
+        if self.recipe.episodic and not self.recipe.base:
             return
         self.rows = nn.Parameter(torch.randn(n_classes, self.encoder.config.dim))
 
@@ -43,7 +43,7 @@ class PrototypeObjective(DrawingsObjective):
 
         Rows at random would first tear apart what the encoder knows.
         """
-        if self.recipe.episodic:
+        if self.recipe.episodic and not self.recipe.base:
             return
         self.eval()
         drawings = data.ink[:, :IMPRINTED].float() / 255  # (classes, IMPRINTED, size, size)
@@ -68,15 +68,18 @@ class PrototypeObjective(DrawingsObjective):
         recipe = self.recipe
         labels, numbers = draw_images(len(self.rows), data.n_images, recipe.batch, generator)
         x = self.encoder(data.views(labels, numbers, recipe, generator))
-        return self._margin_loss(x @ F.normalize(self.rows, dim=1).T, labels)
+        return self._margin_loss(x, labels)
 
     def _episode_loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
-        """Every 1-shot episode that the batch holds."""
-        x, labels = self._related_batch(data, generator)
-        return one_shot_loss(x, labels, self.recipe.scale, self.recipe.margin)
-
-    def _margin_loss(self, cosines: Tensor, labels: Tensor) -> Tensor:
+        """Every 1-shot episode that the batch holds, and the base characters if asked for."""
         recipe = self.recipe
+        x, labels = self._related_batch(data, generator)
+        loss = one_shot_loss(x, labels, recipe.scale, recipe.margin)
+        return loss + recipe.base * self._margin_loss(x, labels) if recipe.base else loss
+
+    def _margin_loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        recipe = self.recipe
+        cosines = x @ F.normalize(self.rows, dim=1).T
         margins = recipe.margin * F.one_hot(labels, cosines.shape[1])
         logits = recipe.scale * (cosines - margins)
         return F.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)

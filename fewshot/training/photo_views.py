@@ -13,6 +13,8 @@ from fewshot.encoders.augment import CELLS, sampling_grid
 
 # Area, shape, two places, mirroring, rotation, brightness, contrast, saturation.
 DRAWN = 9
+# Quarter turns, none among them.
+TURNS = 4
 # How the eye weighs red, green and blue (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
 
@@ -79,3 +81,37 @@ def _recoloured(images: Tensor, factors: Tensor) -> Tensor:
     images = torch.lerp(grey, images, saturation)
     mean = grey.mean((2, 3), keepdim=True)
     return (torch.lerp(mean, images, contrast) * brightness).clamp(0, 1)
+
+
+def turned_by(images: Tensor, turns: Tensor) -> Tensor:
+    """Each image ``(b, c, s, s)`` turned by its number of quarters ``(b,)``.
+
+    Asking for the turn teaches features that names do not ask for (Gidaris, Singh, Komodakis:
+    Unsupervised representation learning by predicting image rotations, ICLR 2018,
+    https://arxiv.org/abs/1803.07728), which new classes can use (Mangla et al.: Charting the right
+    manifold, WACV 2020, https://arxiv.org/abs/1907.12087).
+    """
+    ways = torch.stack([images.rot90(turn, (2, 3)) for turn in range(TURNS)])
+    return ways[turns, torch.arange(len(images), device=images.device)]
+
+
+def mixed_in_pairs(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Give the first image a rectangle of the last, the second of the last but one, and so on.
+
+    Yun et al.: CutMix, ICCV 2019, https://arxiv.org/abs/1905.04899.
+
+    Args:
+        images: ``(b, c, s, s)``.
+        generator: of the rectangles: areas uniform, anywhere.
+
+    Returns:
+        ``(b, c, s, s)``, and the share of each image that is still its own ``(b,)``.
+    """
+    side = images.shape[-1]
+    drawn = torch.rand(len(images), 3, generator=generator, device=images.device)
+    half = drawn[:, 0].sqrt().unsqueeze(1) / 2
+    at = (torch.arange(side, device=images.device) + 0.5) / side
+    within_x, within_y = ((at - drawn[:, n : n + 1]).abs() < half for n in (1, 2))
+    inside = within_y.unsqueeze(2) & within_x.unsqueeze(1)  # (b, s, s)
+    mixed = torch.where(inside.unsqueeze(1), images.flip(0), images)
+    return mixed, 1 - inside.float().mean((1, 2))
