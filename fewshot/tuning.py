@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
@@ -37,12 +38,15 @@ class Search:
         protocols: by the number of shots its plan is kept under.
         candidates: the plans tried, gentlest first.
         transductive: whether the method sees the queries.
+        calibrated: whether the best plan is given the temperature factor under which its answers
+            are likeliest, which changes no answer but how sure it is.
     """
 
     method: str
     protocols: dict[str, Protocol]
     candidates: tuple[Plan, ...]
     transductive: bool = False
+    calibrated: bool = False
 
 
 def _protocols(*shots: int, ways: int = WAYS, queries: int = QUERIES) -> dict[str, Protocol]:
@@ -62,7 +66,10 @@ WITH_QUERIES = Search(
     _grid([STEPS], (0.03, 0.1, 0.3), (3.0, 10.0, 30.0), (1.0, 0.5, 0.25, 0.17)),
     transductive=True,
 )
-SIAMESE = Search("siamese", _protocols(1, 5), _grid([10, 40], (0.1, 0.3, 1.0, 3.0)))
+SIAMESE = Search(
+    "siamese", _protocols(1, 5), _grid([10, 40], (0.1, 0.3, 1.0, 3.0)), calibrated=True
+)
+FACTORS = tuple(round(2 ** (i / 4), 3) for i in range(-16, 17))  # 1/16 to 16
 TRIPLET = Search("triplet", _protocols(1, 5), _grid([5, 20], RATES))
 # On nouns that were trained on, of which there are more: where names help, as in use.
 ADAPTER = Search(
@@ -112,6 +119,8 @@ def search(
             start = _accuracy(untaught, drawn, embedded)
         accuracy = partial(_accuracy, method, drawn, embedded)
         found[shots] = _best(what.candidates, plan_name(what), accuracy)
+        if what.calibrated:
+            found[shots] = _calibrated(found[shots], method, drawn, embedded)
         on_progress(
             f"{plan_name(what)}, {shots}-shot: {start:.4f} untaught, "
             f"{found[shots].accuracy:.4f} with {found[shots].plan}"
@@ -155,6 +164,22 @@ def _accuracy(method: Method, episodes: Episodes, embedded: EmbeddedPool) -> flo
         queries = embedded.queries(batch, method.encoder)
         tally.add(batch, method.predict_batch(support, queries), 0.0)
     return tally.accuracy()[0]
+
+
+def _calibrated(found: Found, method: Method, episodes: Episodes, embedded: EmbeddedPool) -> Found:
+    """With the factor of the least negative log-likelihood (Guo et al. 2017)."""
+    losses = np.zeros(len(FACTORS))
+    with trying(method.name, found.plan):
+        for batch in episodes.batches():
+            support = embedded.support(batch, method.encoder, method.n_views)
+            p = method.predict_batch(support, embedded.queries(batch, method.encoder)).double()
+            log_p = p.clamp_min(1e-300).log()  # (e, q, n_way)
+            labels = torch.from_numpy(batch.query_labels).expand(p.shape[:2])
+            for number, factor in enumerate(FACTORS):
+                likelihood = (factor * log_p).log_softmax(2).gather(2, labels.unsqueeze(2))
+                losses[number] -= float(likelihood.sum())
+    plan = replace(found.plan, temperature_factor=FACTORS[int(losses.argmin())])
+    return replace(found, plan=plan)
 
 
 def view_likeness(encoder: Encoder, pool: Pool) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from fewshot import device
 from fewshot.handwriting import draw
 
 ROOT = Path(__file__).parents[1]
@@ -28,14 +29,19 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("FEWSHOT_CLIP", None)
 
 
-@pytest.fixture(autouse=True)
-def full_precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+# What tells the hardware's precision; in tests all is told to have none but fp32.
+ASKED_OF_HARDWARE = device.has_fast_bf16
+
+
+@pytest.fixture(autouse=True, scope="session")
+def full_precision() -> Iterator[None]:
     """Tests compare with references to five digits, of which bf16 has two or three.
 
     What the hardware's own precision gives, test_device.py checks; the page's process has it, too.
     """
-    if request.module.__name__ != "test_device":
-        monkeypatch.setattr("fewshot.device.has_fast_bf16", lambda kind: False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "has_fast_bf16", lambda kind: False)
+        yield
 
 
 def png(glyph: int, drawer: int, surface: str = "ink") -> bytes:

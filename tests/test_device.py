@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import ASKED_OF_HARDWARE
 
 from fewshot import device
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
@@ -26,6 +27,7 @@ def bf16(monkeypatch):
     [(False, False, "fp32"), (True, False, "bf16"), (False, True, "bf16")],
 )
 def test_precision_of_a_cpu(monkeypatch, avx512, amx, expected):
+    monkeypatch.setattr(device, "has_fast_bf16", ASKED_OF_HARDWARE)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     device.has_fast_bf16.cache_clear()

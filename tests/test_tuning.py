@@ -13,9 +13,10 @@ from fewshot.data.pool import Pool
 from fewshot.episodes import Protocol, draw_episodes
 from fewshot.methods import METHODS, Settings
 from fewshot.methods.adaptation import Plan, plan_for, trying
-from fewshot.metrics import normalise
+from fewshot.metrics import normalise, softmax
 from fewshot.tuning import (
     ADAPTER,
+    FACTORS,
     FINETUNE,
     SIAMESE,
     TRIPLET,
@@ -85,6 +86,32 @@ def test_the_best_candidate_is_found(pool: Pool) -> None:
     assert found.accuracy == pytest.approx(max(by_hand))
     assert found.plan == candidates[by_hand.index(max(by_hand))]
     assert len(lines) == 1 and "finetune, 1-shot" in lines[0]
+
+
+def test_the_sharpness_of_a_calibrated_method_by_hand(pool: Pool) -> None:
+    """Of plain loops over episodes and factors; answers stay as they were."""
+    plan = Plan(10, 1.0)
+    what = Search("siamese", {"1": PROTOCOL}, (plan,), calibrated=True)
+    found = search(what, ENCODER, pool, Settings(), 8)["1"]
+    x, views = ENCODER.embed(pool.pictures), ENCODER.embed_views(pool.pictures, 4)
+    losses = dict.fromkeys(FACTORS, 0.0)
+    for episode in draw_episodes(pool.labels, PROTOCOL, 8, seed=1):
+        names = tuple(pool.classes[c] for c in episode.classes)
+        shown = Support(names, episode.support_labels, x[episode.support], views[episode.support])
+        answers = []
+        for tried in (plan, found.plan):
+            with trying("siamese", tried):
+                method = METHODS["siamese"](ENCODER, Settings()).fit(shown)
+            answers.append(method.predict(x[episode.queries]))
+        assert answers[0].labels == answers[1].labels
+        sharpened = answers[0].scores * found.plan.temperature_factor  # mean pair logits
+        np.testing.assert_allclose(answers[1].probabilities, softmax(sharpened), atol=1e-6)
+        for factor in FACTORS:
+            p = softmax(factor * answers[0].scores.astype(np.float64))
+            for row, label in zip(p, episode.query_labels, strict=True):
+                losses[factor] -= np.log(row[label])
+    assert found.plan == replace(plan, temperature_factor=min(losses, key=losses.get))
+    assert found.plan.temperature_factor not in (1.0, FACTORS[0], FACTORS[-1])
 
 
 def test_on_a_tie_the_first_and_gentlest_is_kept(pool: Pool) -> None:

@@ -34,7 +34,8 @@ class Plan:
         learning_rate: of each.
         entropy_factor: on the settings' entropy weight, where the entropy is the queries'.
         temperature_factor: on the temperature, there: queries that a sharp softmax is sure of
-            from the start have no say in where the rows go.
+            from the start have no say in where the rows go. For siamese, on the mean pair logits
+            that its softmax over classes is taken of.
         view_likeness: how like another picture of its class a view of a picture is, where it
             stands in for one: 1 says as like as the picture itself, 0 no more than any other's.
     """

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.encoders.pair_head import PairHead
 from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
@@ -46,19 +45,23 @@ class Siamese(Method):
         """See :class:`Method`."""
         self.classes_ = support.classes
         self.support_, self.labels_ = support.embeddings, support.labels
-        self.head_ = self.encoder.pair_head()
+        self.head_, self.sharpness_ = self.encoder.pair_head(), 1.0
         if learns(self.encoder.family, self.name):
-            self.head_ = self._learned(support)
+            self._learn(support)
         return self
 
-    def _learned(self, support: Support) -> PairHead:
-        """The head after its plan's steps; as it was where there are too many pairs."""
-        shown = examples_up_to(support, MOST_EXAMPLES)
-        if shown is None:
-            return self.head_
-        x, labels = map(torch.from_numpy, shown)
+    def _learn(self, support: Support) -> None:
+        """The head after its plan's steps; as it was where there are too many pairs.
+
+        The softmax over classes has a sharpness of the plan's: pair logits learn to tell pairs
+        apart, half of them the same, and nothing of how likely one class is among several.
+        """
         plan = plan_for(self.encoder.family, self.name, support)
-        return learn_pair_head(self.head_, x, labels, plan)
+        self.sharpness_ = plan.temperature_factor
+        shown = examples_up_to(support, MOST_EXAMPLES)
+        if shown is not None:
+            x, labels = map(torch.from_numpy, shown)
+            self.head_ = learn_pair_head(self.head_, x, labels, plan)
 
     @torch.inference_mode()
     def predict(self, queries: np.ndarray) -> Prediction:
@@ -68,7 +71,7 @@ class Siamese(Method):
         parts = torch.from_numpy(np.ascontiguousarray(queries)).split(per_part)
         logits = torch.cat([self.head_(part[:, None], twins[None]) for part in parts])  # (q, n)
         scores = class_means(logits.numpy(), self.labels_, len(self.classes_))
-        return self._prediction(scores, evidence=logits.sigmoid().numpy())
+        return self._prediction(self.sharpness_ * scores, scores, logits.sigmoid().numpy())
 
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
         """See :class:`Method`; tasks whose head is to be learned go one after the other."""
