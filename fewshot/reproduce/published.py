@@ -120,7 +120,8 @@ WITHIN_REMARK = (
     "Published: Lake's 20 official runs, in each of which 20 characters of one drawer are to be "
     "matched with another drawer's. Ours: episodes drawn at random within each evaluation alphabet "
     "that has 20 characters, any drawers, so not the same pictures; the official runs are a column "
-    "of their own where they were at hand. `koch` is as far on as its own run went: see *Train*."
+    "of their own where they were at hand. `koch` is as far on as its own run went (see *Train*), "
+    "and was measured by itself, on the same episodes."
 )
 
 
@@ -157,6 +158,6 @@ GAINS_REMARK = (
     "The published gains are over the network's own start, on four data sets. The +2 to +7 points "
     "(1-shot) and +1.5 to +4 (5-shot) that are often quoted from that paper are those of the "
     "transductive variant over the best earlier methods, not of fine-tuning over its start. There "
-    "the whole network is tuned (WRN-28-10); here W and b alone, over a frozen encoder of 4.8 "
+    "the whole network is tuned (WRN-28-10); here W and b alone, over a frozen encoder of 4.9 "
     "million parameters on 64×64 pictures."
 )
