@@ -24,8 +24,11 @@ def has_fast_bf16(kind: str) -> bool:
     """Whether bf16 arithmetic is done by the hardware of a device kind ("cuda", "cpu", ...).
 
     An x86 CPU without AVX512-BF16 or AMX still accepts bf16 but emulates it, many times
-    slower than fp32, so being accepted is not the question to ask.
+    slower than fp32, so being accepted is not the question to ask. ``FEWSHOT_PRECISION=fp32`` says
+    no for all, for figures that are to be the same to more digits than bf16 has.
     """
+    if os.environ.get("FEWSHOT_PRECISION") == "fp32":
+        return False
     if kind == "cuda":
         return torch.cuda.get_device_capability()[0] >= 8
     if kind == "cpu":

@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fewshot import device
 from fewshot.handwriting import draw
 
 ROOT = Path(__file__).parents[1]
@@ -26,22 +25,10 @@ START_SECONDS = 120  # on a machine that is busy with something else
 
 # No test looks anything up, and none finds a CLIP model that happens to be on the machine.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tests compare with references to five digits, of which bf16 has two or three; test_device.py alone
+# asks the hardware.
+os.environ["FEWSHOT_PRECISION"] = "fp32"
 os.environ.pop("FEWSHOT_CLIP", None)
-
-
-# What tells the hardware's precision; in tests all is told to have none but fp32.
-ASKED_OF_HARDWARE = device.has_fast_bf16
-
-
-@pytest.fixture(autouse=True, scope="session")
-def full_precision() -> Iterator[None]:
-    """Tests compare with references to five digits, of which bf16 has two or three.
-
-    What the hardware's own precision gives, test_device.py checks; the page's process has it, too.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "has_fast_bf16", lambda kind: False)
-        yield
 
 
 def png(glyph: int, drawer: int, surface: str = "ink") -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import ASKED_OF_HARDWARE
 
 from fewshot import device
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
@@ -27,7 +26,7 @@ def bf16(monkeypatch):
     [(False, False, "fp32"), (True, False, "bf16"), (False, True, "bf16")],
 )
 def test_precision_of_a_cpu(monkeypatch, avx512, amx, expected):
-    monkeypatch.setattr(device, "has_fast_bf16", ASKED_OF_HARDWARE)
+    monkeypatch.delenv("FEWSHOT_PRECISION", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     device.has_fast_bf16.cache_clear()
@@ -35,6 +34,14 @@ def test_precision_of_a_cpu(monkeypatch, avx512, amx, expected):
     with device.autocast(torch.device("cpu")):
         product = torch.ones(4, 4) @ torch.ones(4, 4)
     assert product.dtype == (torch.bfloat16 if expected == "bf16" else torch.float32)
+    device.has_fast_bf16.cache_clear()
+
+
+def test_a_person_may_ask_for_fp32(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setenv("FEWSHOT_PRECISION", "fp32")
+    device.has_fast_bf16.cache_clear()
+    assert device.precision_name(torch.device("cpu")) == "fp32"
     device.has_fast_bf16.cache_clear()
 
 
