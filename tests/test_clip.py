@@ -22,6 +22,7 @@ from fewshot.encoders.clip_models import (
     download_clip,
     find_clip,
 )
+from fewshot.encoders.last_block import tune_last_block
 from fewshot.encoders.weights import load_weights
 from fewshot.methods import METHODS, Settings
 from fewshot.types import InputError, Picture, Support
@@ -242,3 +243,25 @@ def test_nothing_of_clip_is_imported_before_it_is_used():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+def test_a_transformer_in_bf16_is_near_itself_in_fp32(folder, monkeypatch) -> None:
+    """Its weights are converted once; its embeddings stay float32 of unit length."""
+    rng = np.random.default_rng(3)
+    pictures = [Picture(f"{i}.png", rng.integers(0, 256, (80, 90, 3), np.uint8)) for i in range(4)]
+    exact = load_clip(find_clip(str(folder)))
+    for place in ("fewshot.device", "fewshot.encoders.clip"):
+        monkeypatch.setattr(f"{place}.has_fast_bf16", lambda kind: True)
+    quick = load_clip(find_clip(str(folder)))
+    assert {p.dtype for p in quick.tower.transformer.parameters()} >= {torch.bfloat16}
+    for embed in (
+        lambda one: one.embed(pictures),
+        lambda one: one.embed_texts(["a red house", "seven", "a small dog"]),
+    ):
+        x, y = embed(exact), embed(quick)
+        assert y.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(y, axis=1), 1, atol=1e-5)
+        assert ((x * y).sum(1) > 0.999).all()
+    tuned = tune_last_block(quick, pictures, np.array([0, 0, 1, 1]), steps=2, learning_rate=0.1)
+    assert {p.dtype for p in tuned.tower.parameters()} == {torch.float32}
+    assert np.isfinite(tuned.embed(pictures)).all()

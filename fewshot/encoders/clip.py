@@ -14,10 +14,11 @@ from itertools import product
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 from fewshot.content_cache import ContentCache
-from fewshot.device import autocast, best_device
+from fewshot.device import autocast, best_device, has_fast_bf16
 from fewshot.encoders.base import Encoder, view_seed
 from fewshot.encoders.clip_models import WEIGHTS_FILE, ClipFolder
 from fewshot.encoders.weights import sha256
@@ -67,7 +68,7 @@ class ClipEncoder(Encoder):
                 for texts.
         """
         self._device = best_device()
-        self._network = network.eval().to(self._device)
+        self._network = _in_own_precision(network.eval().to(self._device), self._device)
         self._preprocess, self._tokenizer = preprocess, tokenizer
         self._texts = ContentCache(KEPT_TEXT_BYTES)
         self.model = model
@@ -136,8 +137,8 @@ class ClipEncoder(Encoder):
         while batch := list(itertools.islice(images, BATCH)):
             batch = torch.stack(batch)
             with autocast(self._device):
-                x = self._network.encode_image(batch.to(self._device), normalize=True)
-            parts.append(x.float().cpu())
+                x = self._network.encode_image(batch.to(self._device))
+            parts.append(F.normalize(x.float(), dim=1).cpu())
         return torch.cat(parts).numpy()
 
     @torch.inference_mode()
@@ -146,9 +147,22 @@ class ClipEncoder(Encoder):
         for start in range(0, len(texts), BATCH):
             tokens = self._tokenizer(texts[start : start + BATCH]).to(self._device)
             with autocast(self._device):
-                x = self._network.encode_text(tokens, normalize=True)
-            parts.extend(x.float().cpu().numpy())
+                x = self._network.encode_text(tokens)
+            parts.extend(F.normalize(x.float(), dim=1).cpu().numpy())
         return parts
+
+
+def _in_own_precision(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """With weights in bf16 where a transformer runs on a CPU that computes in it.
+
+    Under autocast alone they are converted anew in each pass, which on a CPU can take longer than
+    the pass: ``python -m fewshot bench classify`` compares with fp32.
+    """
+    if device.type == "cpu" and has_fast_bf16("cpu") and hasattr(network.visual, "transformer"):
+        from open_clip.model import convert_weights_to_lp
+
+        convert_weights_to_lp(network, torch.bfloat16)
+    return network
 
 
 def _looks(picture: Picture, share: float) -> list[Image.Image]:

@@ -54,7 +54,7 @@ def tune_last_block(
             f"{len(pictures)} pictures are too many to tune the image tower's last block: leave it "
             f"as it is, or show at most {MOST_EXAMPLES // (1 + N_VIEWS)}."
         )
-    tower = copy.deepcopy(encoder.tower).eval()
+    tower = copy.deepcopy(encoder.tower).float().eval()  # small steps need all the digits
     block = last_block(tower)
     images = [*encoder.pixels(pictures), *encoder.view_pixels(pictures, N_VIEWS)]
     targets = torch.from_numpy(np.concatenate([labels, labels.repeat(N_VIEWS)])).to(encoder.device)
