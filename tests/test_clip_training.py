@@ -319,6 +319,18 @@ def test_training_learns_the_colours_and_is_centred(trained, data) -> None:
         assert validation(run.objective)["score"] == pytest.approx(mean)
 
 
+def test_a_warm_start_begins_at_each_classs_first_text(data) -> None:
+    recipe = ClipRecipe(steps=1)
+    objective = new_clip(recipe, data.n_classes, data.device)
+    objective.warm_start(data)
+    with torch.no_grad():
+        for c, row in enumerate(objective.rows):
+            first = int(data.first[c])
+            text = objective.network.encode_text(data.tokens[first : first + 1])[0]
+            torch.testing.assert_close(row, text[: objective.width])
+            assert row.abs().max() > 0
+
+
 def test_the_same_seed_gives_the_same_weights(trained, data) -> None:
     _, recipe, _, _ = trained
     again = begin(new_clip(recipe, data.n_classes, data.device), recipe, {})

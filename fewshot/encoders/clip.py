@@ -153,7 +153,7 @@ class ClipEncoder(Encoder):
 
 
 def _in_own_precision(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """With weights in bf16 where a transformer runs on a CPU that computes in it.
+    """Itself, its weights changed to bf16 where a transformer runs on a CPU that computes in it.
 
     Under autocast alone they are converted anew in each pass, which on a CPU can take longer than
     the pass: ``python -m fewshot bench classify`` compares with fp32.

@@ -1,4 +1,4 @@
-"""A running mean of a run's weights, which does better on new classes than the newest weights do.
+"""A running mean of a run's weights, kept in place of the newest: these still swing at high rates.
 
 Polyak, Juditsky: Acceleration of stochastic approximation by averaging, SIAM J. Control and
 Optimization 1992; with exponential weights, as Tarvainen, Valpola (NeurIPS 2017,

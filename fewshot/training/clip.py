@@ -81,6 +81,7 @@ def train_clip(recipe: ClipRecipe, session: Session) -> Run:
     warm_start = None
     if session.initial is not None:
         _fill(objective.network, weights, session.initial)
+        objective.warm_start(data)
         warm_start = _described(session.initial)
     origin = {
         "architecture": ARCHITECTURE,

@@ -111,6 +111,14 @@ class ClipObjective(Objective):
         """The part ``(b, width)`` of embeddings ``(b, dim)`` that is trained, at length 1."""
         return F.normalize(x[:, : self.width].float(), dim=1)
 
+    @torch.no_grad()
+    def warm_start(self, data: ClipData) -> None:
+        """Start the learned rows at the classes' texts, where trained pictures lie already."""
+        self.eval()
+        first = data.tokens[data.first[:-1]]
+        texts = torch.cat([self.network.encode_text(part) for part in first.split(64)])
+        self.rows.copy_(texts[:, : self.width])
+
     def kept(self) -> dict[str, nn.Module]:
         """The open_clip model."""
         return {"network": self.network}

@@ -31,9 +31,14 @@ class PrototypeObjective(DrawingsObjective):
     with cosines.
     """
 
+    @property
+    def _has_rows(self) -> bool:
+        """Whether base characters are told apart."""
+        return not self.recipe.episodic or bool(self.recipe.base)
+
     def build(self, n_classes: int) -> None:
         """The softmax's rows."""
-        if self.recipe.episodic and not self.recipe.base:
+        if not self._has_rows:
             return
         self.rows = nn.Parameter(torch.randn(n_classes, self.encoder.config.dim))
 
@@ -43,7 +48,7 @@ class PrototypeObjective(DrawingsObjective):
 
         Rows at random would first tear apart what the encoder knows.
         """
-        if self.recipe.episodic and not self.recipe.base:
+        if not self._has_rows:
             return
         self.eval()
         drawings = data.ink[:, :IMPRINTED].float() / 255  # (classes, IMPRINTED, size, size)
