@@ -38,15 +38,15 @@ class Search:
         protocols: by the number of shots its plan is kept under.
         candidates: the plans tried, gentlest first.
         transductive: whether the method sees the queries.
-        calibrated: whether the best plan is given the temperature factor under which its answers
-            are likeliest, which changes no answer but how sure it is.
+        calibrated: the factor of the best plan's that is then chosen to make its answers
+            likeliest, which changes no answer but how sure it is; or None.
     """
 
     method: str
     protocols: dict[str, Protocol]
     candidates: tuple[Plan, ...]
     transductive: bool = False
-    calibrated: bool = False
+    calibrated: str | None = None
 
 
 def _protocols(*shots: int, ways: int = WAYS, queries: int = QUERIES) -> dict[str, Protocol]:
@@ -65,9 +65,15 @@ WITH_QUERIES = Search(
     _protocols(1, 5),
     _grid([STEPS], (0.03, 0.1, 0.3), (3.0, 10.0, 30.0), (1.0, 0.5, 0.25, 0.17)),
     transductive=True,
+    calibrated="answer_factor",
 )
+# Of five drawn characters nearly every answer is right before anything is learned.
+WITH_QUERIES_OF_DRAWINGS = replace(WITH_QUERIES, protocols=_protocols(1, 5, ways=20, queries=5))
 SIAMESE = Search(
-    "siamese", _protocols(1, 5), _grid([10, 40], (0.1, 0.3, 1.0, 3.0)), calibrated=True
+    "siamese",
+    _protocols(1, 5),
+    _grid([10, 40], (0.1, 0.3, 1.0, 3.0)),
+    calibrated="temperature_factor",
 )
 FACTORS = tuple(round(2 ** (i / 4), 3) for i in range(-16, 17))  # 1/16 to 16
 TRIPLET = Search("triplet", _protocols(1, 5), _grid([5, 20], RATES))
@@ -120,7 +126,7 @@ def search(
         accuracy = partial(_accuracy, method, drawn, embedded)
         found[shots] = _best(what.candidates, plan_name(what), accuracy)
         if what.calibrated:
-            found[shots] = _calibrated(found[shots], method, drawn, embedded)
+            found[shots] = _calibrated(found[shots], what, method, drawn, embedded)
         on_progress(
             f"{plan_name(what)}, {shots}-shot: {start:.4f} untaught, "
             f"{found[shots].accuracy:.4f} with {found[shots].plan}"
@@ -166,10 +172,12 @@ def _accuracy(method: Method, episodes: Episodes, embedded: EmbeddedPool) -> flo
     return tally.accuracy()[0]
 
 
-def _calibrated(found: Found, method: Method, episodes: Episodes, embedded: EmbeddedPool) -> Found:
+def _calibrated(
+    found: Found, what: Search, method: Method, episodes: Episodes, embedded: EmbeddedPool
+) -> Found:
     """With the factor of the least negative log-likelihood (Guo et al. 2017)."""
     losses = np.zeros(len(FACTORS))
-    with trying(method.name, found.plan):
+    with trying(plan_name(what), found.plan):
         for batch in episodes.batches():
             support = embedded.support(batch, method.encoder, method.n_views)
             p = method.predict_batch(support, embedded.queries(batch, method.encoder)).double()
@@ -178,7 +186,7 @@ def _calibrated(found: Found, method: Method, episodes: Episodes, embedded: Embe
             for number, factor in enumerate(FACTORS):
                 likelihood = (factor * log_p).log_softmax(2).gather(2, labels.unsqueeze(2))
                 losses[number] -= float(likelihood.sum())
-    plan = replace(found.plan, temperature_factor=FACTORS[int(losses.argmin())])
+    plan = replace(found.plan, **{what.calibrated: FACTORS[int(losses.argmin())]})
     return replace(found, plan=plan)
 
 

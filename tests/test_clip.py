@@ -14,7 +14,7 @@ from PIL import Image
 from tiny_clip import write_tiny_clip
 
 from fewshot.encoders import get_encoder
-from fewshot.encoders.clip import PICTURE_SHARE, load_clip
+from fewshot.encoders.clip import PICTURE_SHARE, enlarged, load_clip
 from fewshot.encoders.clip_models import (
     CLIP_MODELS,
     EMBEDDED,
@@ -95,24 +95,44 @@ def test_views_are_seeded_by_content(encoder):
     assert np.abs(views[0][0] - views[0][1]).max() > 1e-4
 
 
-def test_a_model_that_looks_at_parts_averages_the_whole_and_five_of_them(folder, tmp_path):
+def test_a_model_that_looks_at_parts_averages_the_whole_and_four_of_them(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "looks")
     (copy / "card.json").write_text('{"crop": 0.5}')
     looking, plain = load_clip(find_clip(str(copy))), load_clip(find_clip(str(folder)))
     rng = np.random.default_rng(2)
-    pictures = [Picture(f"{i}.png", rng.integers(0, 256, (80, 100, 3), np.uint8)) for i in range(3)]
+    pictures = [Picture(f"{i}.png", rng.integers(0, 256, (80, 80, 3), np.uint8)) for i in range(3)]
     for picture, found in zip(pictures, looking.embed(pictures), strict=True):
-        parts = [picture.pixels]
-        for top, left in ((20, 25), (0, 0), (0, 50), (40, 0), (40, 50)):
-            parts.append(picture.pixels[top : top + 40, left : left + 50])
+        whole = picture.pixels
+        parts = [whole, whole[:, ::-1]] * 2
+        parts += [whole[:40, :40], whole[40:, :40][:, ::-1]]
+        parts += [whole[:40, 40:][:, ::-1], whole[40:, 40:]]
         x = plain.embed([Picture("", np.ascontiguousarray(part)) for part in parts]).mean(0)
         np.testing.assert_allclose(found, x / np.linalg.norm(x), atol=1e-5)
     assert looking.digest != plain.digest  # what is cached of one is not taken for the other's
-    for card in ('{"crop": "half"}', '{"crop": 7, "temperature": -1}', "[]"):  # are not believed
+    for card in ('{"crop": "half"}', '{"crop": 7, "temperature": -1, "enlarge": 99}', "[]"):
         (copy / "card.json").write_text(card)
-        assert find_clip(str(copy)).crop == 0 == find_clip(str(folder)).crop
-        assert find_clip(str(copy)).temperature is None
-    assert find_clip("embedded").crop == 0.85
+        found = find_clip(str(copy))  # believes none of it
+        assert (found.crop, found.enlarge, found.temperature) == (0, 1, None)
+    assert (find_clip("embedded").crop, find_clip("embedded").enlarge) == (0.85, 1.25)
+
+
+def test_pictures_are_enlarged_as_pillow_does_it():
+    image = np.random.default_rng(0).random((16, 12), np.float32)
+    larger = Image.fromarray(image).resize((15, 20), Image.Resampling.BICUBIC)
+    found = enlarged(torch.from_numpy(image)[None, None], 1.25)[0, 0]
+    np.testing.assert_allclose(found.numpy(), np.asarray(larger), atol=1e-5)
+
+
+def test_the_embedded_model_looks_at_the_enlarged_whole():
+    card = find_clip("embedded")
+    encoder = load_clip(card)
+    picture = pictures(1)[0]
+    looks = []
+    hook = encoder.tower.register_forward_pre_hook(lambda _, given: looks.extend(given[0]))
+    encoder.embed([picture])
+    hook.remove()
+    sides = sorted(look.shape[-1] for look in looks)
+    assert sides == [64, 64, 64, 64, 80, 80]
 
 
 def test_a_model_whose_card_says_so_has_a_temperature_for_pictures_alone(folder, tmp_path):

@@ -25,6 +25,8 @@ def tower() -> ResidualTower:
         if isinstance(norm, nn.BatchNorm2d | nn.BatchNorm1d):
             norm.running_mean.normal_(0, 0.1)
             norm.running_var.uniform_(0.5, 2)
+    for norm in tower.norms:
+        norm.whitening.normal_(0, 0.1)
     return tower
 
 
@@ -60,7 +62,7 @@ def test_64_pixels_end_at_4_by_4_places(tower, pictures) -> None:
         assert earlier.shape[2:] == (8, 8) and tower.stages[-1](earlier).shape[2:] == (4, 4)
 
 
-def test_embeddings_are_the_two_stages_means_standardised(tower, pictures) -> None:
+def test_embeddings_are_the_two_stages_means_standardised_and_mixed(tower, pictures) -> None:
     with torch.no_grad():
         earlier = tower.before_last_stage(pictures)
         stages = (tower.stages[-1](earlier), earlier)
@@ -70,6 +72,7 @@ def test_embeddings_are_the_two_stages_means_standardised(tower, pictures) -> No
         means = stage.double().numpy().mean((2, 3))
         spread = np.sqrt(norm.running_var.double().numpy() + norm.eps)
         part = (means - norm.running_mean.double().numpy()) / spread
+        part = part @ norm.whitening.double().numpy()
         parts.append(part / np.linalg.norm(part, axis=1, keepdims=True))
     expected = np.concatenate([parts[0], EARLIER * parts[1]], 1)
     np.testing.assert_allclose(got, expected, atol=1e-5)

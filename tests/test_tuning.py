@@ -91,7 +91,7 @@ def test_the_best_candidate_is_found(pool: Pool) -> None:
 def test_the_sharpness_of_a_calibrated_method_by_hand(pool: Pool) -> None:
     """Of plain loops over episodes and factors; answers stay as they were."""
     plan = Plan(10, 1.0)
-    what = Search("siamese", {"1": PROTOCOL}, (plan,), calibrated=True)
+    what = Search("siamese", {"1": PROTOCOL}, (plan,), calibrated="temperature_factor")
     found = search(what, ENCODER, pool, Settings(), 8)["1"]
     x, views = ENCODER.embed(pool.pictures), ENCODER.embed_views(pool.pictures, 4)
     losses = dict.fromkeys(FACTORS, 0.0)
@@ -112,6 +112,36 @@ def test_the_sharpness_of_a_calibrated_method_by_hand(pool: Pool) -> None:
                 losses[factor] -= np.log(row[label])
     assert found.plan == replace(plan, temperature_factor=min(losses, key=losses.get))
     assert found.plan.temperature_factor not in (1.0, FACTORS[0], FACTORS[-1])
+
+
+def test_the_sharpness_of_answers_after_learning_with_queries(pool: Pool) -> None:
+    """What is learned stays as it is; the factor is the likeliest of plain loops."""
+    plan = Plan(10, 0.1, entropy_factor=3.0, temperature_factor=0.25)
+    name = "finetune-transductive"
+    protocol = {"1": PROTOCOL}
+    what = Search("finetune", protocol, (plan,), transductive=True, calibrated="answer_factor")
+    found = search(what, ENCODER, pool, Settings(), 8)["1"]
+    settings = Settings(transductive=True)
+    x, views = ENCODER.embed(pool.pictures), ENCODER.embed_views(pool.pictures, 4)
+    losses = dict.fromkeys(FACTORS, 0.0)
+    for episode in draw_episodes(pool.labels, PROTOCOL, 8, seed=1):
+        names = tuple(pool.classes[c] for c in episode.classes)
+        shown = Support(names, episode.support_labels, x[episode.support], views[episode.support])
+        queries, answers = x[episode.queries], []
+        for tried in (plan, found.plan):
+            with trying(name, tried):
+                method = METHODS["finetune"](ENCODER, settings).fit(shown, queries)
+            answers.append(method.predict(queries))
+        assert answers[0].labels == answers[1].labels
+        logits = ENCODER.temperature * 0.25 * answers[0].scores.astype(np.float64)
+        sharpened = softmax(found.plan.answer_factor * logits)
+        np.testing.assert_allclose(answers[1].probabilities, sharpened, atol=1e-5)
+        for factor in FACTORS:
+            p = softmax(factor * logits)
+            for row, label in zip(p, episode.query_labels, strict=True):
+                losses[factor] -= np.log(row[label])
+    assert found.plan == replace(plan, answer_factor=min(losses, key=losses.get))
+    assert found.plan.answer_factor not in (1.0, FACTORS[0], FACTORS[-1])
 
 
 def test_on_a_tie_the_first_and_gentlest_is_kept(pool: Pool) -> None:

@@ -51,6 +51,7 @@ class ClipEncoder(Encoder):
         licence: str,
         caution: str = "",
         crop: float = 0.0,
+        enlarge: float = 1.0,
         temperature: float | None = None,
     ) -> None:
         """Wrap a model that is loaded already; :func:`load_clip` loads one.
@@ -61,9 +62,10 @@ class ClipEncoder(Encoder):
             checkpoint: SHA-256 of its weights.
             licence: of the weights.
             caution: where not to trust it, one sentence for people.
-            crop: a picture's embedding is the mean over the whole and five crops, at the corners
-                and the centre, of this share of each side (after Krizhevsky et al., NeurIPS 2012,
-                without their mirroring, which letters do not bear); 0 takes the whole alone.
+            crop: a picture's embedding is the mean over the whole and its four corners, each of
+                this share of each side (after Krizhevsky et al., NeurIPS 2012), half of them
+                mirrored; 0 takes the whole alone, as it is.
+            enlarge: by how much the whole's sides are then longer than the model asks for.
             temperature: for pictures among themselves; None takes PICTURE_SHARE of the one learned
                 for texts.
         """
@@ -73,8 +75,10 @@ class ClipEncoder(Encoder):
         self._texts = ContentCache(KEPT_TEXT_BYTES)
         self.model = model
         self.checkpoint = checkpoint
-        self.digest = f"clip-{checkpoint}-crop{crop}" if crop else f"clip-{checkpoint}"
-        self._crop = crop
+        self.digest = f"clip-{checkpoint}"
+        if crop:
+            self.digest += f"-crop{crop}-enlarge{enlarge}"
+        self._crop, self._enlarge = crop, enlarge
         self.source = f"open_clip, {model}"
         self.licence = licence
         self.caution = caution
@@ -107,9 +111,22 @@ class ClipEncoder(Encoder):
         """See :class:`Encoder`; the model's own preprocessing."""
         if not self._crop:
             return self._embed(self.pixels(pictures))
-        looks = (look for picture in pictures for look in _looks(picture, self._crop))
-        x = self._embed(self._preprocess(look) for look in looks)
-        return normalise(x.reshape(len(pictures), -1, self.dim).mean(1))
+        wholes = self._embed(self._wholes(pictures)).reshape(-1, 2, self.dim)
+        corners = self._embed(self._corners(pictures)).reshape(-1, 4, self.dim)
+        # An enlarged whole tells more than a corner, and weighs as much as two of them.
+        return normalise(2 * wholes.sum(1) + corners.sum(1))
+
+    def _wholes(self, pictures: Sequence[Picture]) -> Iterator[torch.Tensor]:
+        """Each picture, enlarged, and its mirror image."""
+        for pixels in self.pixels(pictures):
+            large = enlarged(pixels[None], self._enlarge)[0]
+            yield from (large, large.flip(-1))
+
+    def _corners(self, pictures: Sequence[Picture]) -> Iterator[torch.Tensor]:
+        """Each picture's four corners, the second and the third mirrored."""
+        for picture in pictures:
+            first, second, third, fourth = map(self._preprocess, _corners(picture, self._crop))
+            yield from (first, second.flip(-1), third.flip(-1), fourth)
 
     def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
         """See :class:`Encoder`: random crops, mirrored half the time."""
@@ -165,13 +182,17 @@ def _in_own_precision(network: torch.nn.Module, device: torch.device) -> torch.n
     return network
 
 
-def _looks(picture: Picture, share: float) -> list[Image.Image]:
-    """The whole picture, then its centre and its corners, each of a share of the sides."""
+def enlarged(images: torch.Tensor, factor: float) -> torch.Tensor:
+    """Images ``(b, c, h, w)`` with sides longer by a factor."""
+    return F.interpolate(images, scale_factor=factor, mode="bicubic", antialias=True)
+
+
+def _corners(picture: Picture, share: float) -> list[Image.Image]:
+    """The two corners on the left and the two on the right, each of a share of the sides."""
     image = Image.fromarray(picture.pixels)
     width, height = (max(1, round(share * side)) for side in image.size)
-    right, below = image.width - width, image.height - height
-    places = [(right // 2, below // 2), *product((0, right), (0, below))]
-    return [image, *(image.crop((x, y, x + width, y + height)) for x, y in places)]
+    places = product((0, image.width - width), (0, image.height - height))
+    return [image.crop((x, y, x + width, y + height)) for x, y in places]
 
 
 def _crops(picture: Picture, n_views: int) -> list[Image.Image]:
@@ -220,5 +241,6 @@ def load_clip(folder: ClipFolder) -> ClipEncoder:
         licence=folder.licence,
         caution=folder.caution,
         crop=folder.crop,
+        enlarge=folder.enlarge,
         temperature=folder.temperature,
     )

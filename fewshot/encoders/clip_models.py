@@ -62,7 +62,7 @@ DEFAULT_CLIP = "ViT-B-32"
 # Shipped with the project: what answers where no other model is on the machine.
 EMBEDDED = "embedded"
 # What of a model's card is believed, and up to which value.
-MOST_SAID = {"crop": 1.0, "temperature": 1000.0}
+MOST_SAID = {"crop": 1.0, "enlarge": 4.0, "temperature": 1000.0}
 EMBEDDED_FOLDER = Path(__file__).parents[2] / "assets" / "checkpoints" / "clip-embedded"
 
 
@@ -75,7 +75,8 @@ class ClipFolder:
         path: the folder.
         licence: of the weights.
         caution: where not to trust it, one sentence for people, or empty.
-        crop, temperature: see :class:`ClipEncoder`; what the model's card says, else 0 and None.
+        crop, enlarge, temperature: see :class:`ClipEncoder`; what the model's card says, else 0, 1
+            and None.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ClipFolder:
     licence: str
     caution: str = ""
     crop: float = 0.0
+    enlarge: float = 1.0
     temperature: float | None = None
 
 

@@ -50,13 +50,25 @@ class Stage(nn.Module):
         return F.leaky_relu(y, SLOPE, inplace=True)
 
 
+class Whitened(nn.BatchNorm1d):
+    """Numbers standardised by their running means and variances, then mixed by a fixed matrix."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n, affine=False)
+        # Set after training, by fewshot.training.whiten.
+        self.register_buffer("whitening", torch.eye(n))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(b, n)`` to ``(b, n)``."""
+        return super().forward(x) @ self.whitening
+
+
 class ResidualTower(nn.Module):
     """Pictures ``(b, 3, h, w)`` to embeddings ``(b, num_features)``, the last stage's part first.
 
-    64 pixels end at 4×4 places. No linear layer makes an embedding of the pooled features; they
-    are it themselves, each number standardised by its running mean and variance. Those of the
-    stage before the last, less bound to the classes trained on, are the second part, shorter than
-    the first.
+    64 pixels end at 4×4 places. No trained layer makes an embedding of the pooled features; they
+    are it themselves, standardised and whitened. Those of the stage before the last, less bound to
+    the classes trained on, are the second part, shorter than the first.
     """
 
     def __init__(self) -> None:
@@ -65,9 +77,7 @@ class ResidualTower(nn.Module):
         self.stages = nn.Sequential(
             *(Stage(a, b, n > 0) for n, (a, b) in enumerate(zip(channels, WIDTHS, strict=False)))
         )
-        self.norms = nn.ModuleList(
-            nn.BatchNorm1d(n, affine=False) for n in (WIDTHS[-1], WIDTHS[-2])
-        )
+        self.norms = nn.ModuleList(Whitened(n) for n in (WIDTHS[-1], WIDTHS[-2]))
         self.num_features = WIDTHS[-1] + WIDTHS[-2]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,12 +91,14 @@ class ResidualTower(nn.Module):
 
     def from_last_stage(self, earlier: Tensor) -> Tensor:
         """Embeddings of what the stage before the last made of pictures ``(b, c, h, w)``."""
-        last = self.stages[-1](earlier)
-        last, earlier = (
-            F.normalize(norm(stage.mean((2, 3)).float()), dim=1)
-            for norm, stage in zip(self.norms, (last, earlier), strict=True)
-        )
+        last, earlier = (F.normalize(part, dim=1) for part in self.parts(earlier))
         return torch.cat([last, EARLIER * earlier], 1)
+
+    def parts(self, earlier: Tensor) -> tuple[Tensor, ...]:
+        """The two parts of the embeddings that it makes, ``(b, n)`` each, of any length."""
+        pooled = [x.mean((2, 3)).float() for x in (self.stages[-1](earlier), earlier)]
+        with torch.autocast(earlier.device.type, enabled=False):  # embeddings need their digits
+            return tuple(norm(x) for norm, x in zip(self.norms, pooled, strict=True))
 
 
 @register_model

@@ -36,6 +36,8 @@ class Plan:
         temperature_factor: on the temperature, there: queries that a sharp softmax is sure of
             from the start have no say in where the rows go. For siamese, on the mean pair logits
             that its softmax over classes is taken of.
+        answer_factor: on the temperature of the answers alone, after learning with queries: a
+            softmax mild enough to learn by says less than is known.
         view_likeness: how like another picture of its class a view of a picture is, where it
             stands in for one: 1 says as like as the picture itself, 0 no more than any other's.
     """
@@ -44,6 +46,7 @@ class Plan:
     learning_rate: float
     entropy_factor: float = 1.0
     temperature_factor: float = 1.0
+    answer_factor: float = 1.0
     view_likeness: float = 1.0
 
 

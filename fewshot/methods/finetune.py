@@ -36,8 +36,8 @@ class FineTune(Method):
     the settings say transductive and there are several queries, of those queries, so that each
     is answered in the light of the others. Then the entropy of the queries' mean prediction counts
     the other way, as being sure is easiest by giving all queries one class, and b stays 0; this
-    leans towards classes that occur about equally often. The softmax may be less sharp there, while
-    learning and in the answers, by a factor that was chosen on validation classes.
+    leans towards classes that occur about equally often. The softmax may be less sharp there, by
+    factors that were chosen on validation classes: one while learning, one for the answers.
 
     Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification,
     ICLR 2020, https://arxiv.org/abs/1909.02729; Chen et al.: A closer look at few-shot
@@ -104,7 +104,7 @@ class FineTune(Method):
             entropy_weight=self.settings.entropy_weight * plan.entropy_factor,
             unlabelled=None if alone else self._unit(queries),
         )
-        return weights, biases, temperature
+        return weights, biases, temperature * plan.answer_factor
 
 
 @torch.no_grad()

@@ -103,6 +103,16 @@ _INDUCTIVE = Experiment(
 EXPERIMENTS = (
     Experiment("invented", "invented", DRAWINGS_METHODS, (Task(5, 1), Task(20, 1))),
     Experiment("drawings", "omniglot-evaluation", DRAWINGS_METHODS, _ON_DRAWINGS),
+    Experiment(
+        "transductive",
+        "omniglot-evaluation",
+        ("prototype", "finetune"),
+        tuple(
+            Task(ways, 1, within_alphabet=within)
+            for within, ways in ((False, 5), (False, 20), (False, 60), (True, 5), (True, 20))
+        ),
+        transductive=True,
+    ),
     Experiment(KOCH, "omniglot-evaluation", (KOCH,), _ON_DRAWINGS, against=None),
     Experiment(
         "ways-evaluation", "omniglot-evaluation", CURVE_METHODS, tuple(Task(n, 1) for n in WAYS)

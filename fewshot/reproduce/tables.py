@@ -40,6 +40,7 @@ def block(records: Records, folder: str = "assets/results") -> str:
     sections = [
         _drawings(records, "at random over alphabets", within=False),
         _drawings(records, "within alphabets", within=True),
+        _transductive(records),
         _left_out(records.get("drawings")),
         _invented(records),
         _curves(records, folder),
@@ -137,6 +138,26 @@ def _fewer(found: Sequence[dict | None], most: int) -> str:
     """What to say of a method that saw only the first of the episodes."""
     count = max(result["episodes"] for result in found if result)
     return f", the first {count:,} of them" if count < most else ""
+
+
+def _transductive(records: Records) -> str:
+    record = records.get("transductive")
+    if record is None:
+        return ""
+    rows = []
+    for run in record["runs"]:
+        asked = run["protocol"]
+        start, tuned = (find(record, name, **asked) for name in ("prototype", "finetune"))
+        where = "within alphabets" if asked["within_alphabet"] else "at random"
+        errors = f"{start['calibration_error']:.2f}, {tuned['calibration_error']:.2f}"
+        told = f"{asked['ways']}-way 1-shot {where}"
+        rows.append([told, percent(start), percent(tuned), points(tuned), errors])
+    head = ["drawings", "`prototype`", "`finetune`, transductive", "gain, points"]
+    return (
+        "With the option *transductive*, `finetune` sees all queries of an episode at once, one of "
+        "each class here, and answers each in the light of the others; it leans towards classes "
+        "that occur equally often, as they do in these episodes. The same episodes as above:\n\n"
+    ) + table([*head, "calibration error of the two"], rows)
 
 
 def _left_out(record: dict | None) -> str:
