@@ -32,6 +32,9 @@ KEPT_TEXT_BYTES = 40 * 2**20  # some 20,000 texts at 512 dimensions
 # need a milder softmax. The share is the embedded model's, whose two temperatures are 11.3 and 30:
 # of downloaded models none could be measured here.
 PICTURE_SHARE = 0.374
+# An enlarged whole tells more than a corner, and counts as much as so many. Its mirror image counts
+# as one: photos gain by mirrored looks, while letters bear few of them.
+WHOLE = 3.0
 
 
 class ClipEncoder(Encoder):
@@ -62,10 +65,11 @@ class ClipEncoder(Encoder):
             checkpoint: SHA-256 of its weights.
             licence: of the weights.
             caution: where not to trust it, one sentence for people.
-            crop: a picture's embedding is the mean over the whole and its four corners, each of
-                this share of each side (after Krizhevsky et al., NeurIPS 2012), half of them
-                mirrored; 0 takes the whole alone, as it is.
-            enlarge: by how much the whole's sides are then longer than the model asks for.
+            crop: a picture's embedding is the weighted mean over the whole, its mirror image and
+                its four corners, each of this share of each side (after Krizhevsky et al., NeurIPS
+                2012), two of them mirrored; 0 takes the whole alone, as it is.
+            enlarge: by how much the whole's sides are then longer than the model asks for; its
+                mirror image is enlarged half as much.
             temperature: for pictures among themselves; None takes PICTURE_SHARE of the one learned
                 for texts.
         """
@@ -77,7 +81,7 @@ class ClipEncoder(Encoder):
         self.checkpoint = checkpoint
         self.digest = f"clip-{checkpoint}"
         if crop:
-            self.digest += f"-crop{crop}-enlarge{enlarge}"
+            self.digest += f"-looks-crop{crop}-enlarge{enlarge}"
         self._crop, self._enlarge = crop, enlarge
         self.source = f"open_clip, {model}"
         self.licence = licence
@@ -111,16 +115,18 @@ class ClipEncoder(Encoder):
         """See :class:`Encoder`; the model's own preprocessing."""
         if not self._crop:
             return self._embed(self.pixels(pictures))
-        wholes = self._embed(self._wholes(pictures)).reshape(-1, 2, self.dim)
+        wholes, mirrored = self._wholes(pictures, 1.0), self._wholes(pictures, 0.5)
         corners = self._embed(self._corners(pictures)).reshape(-1, 4, self.dim)
-        # An enlarged whole tells more than a corner, and weighs as much as two of them.
-        return normalise(2 * wholes.sum(1) + corners.sum(1))
+        return normalise(
+            WHOLE * self._embed(wholes)
+            + self._embed(whole.flip(-1) for whole in mirrored)
+            + corners.sum(1)
+        )
 
-    def _wholes(self, pictures: Sequence[Picture]) -> Iterator[torch.Tensor]:
-        """Each picture, enlarged, and its mirror image."""
-        for pixels in self.pixels(pictures):
-            large = enlarged(pixels[None], self._enlarge)[0]
-            yield from (large, large.flip(-1))
+    def _wholes(self, pictures: Sequence[Picture], share: float) -> Iterator[torch.Tensor]:
+        """Each picture, enlarged by a share of how much the card says."""
+        factor = 1 + share * (self._enlarge - 1)
+        return (enlarged(pixels[None], factor)[0] for pixels in self.pixels(pictures))
 
     def _corners(self, pictures: Sequence[Picture]) -> Iterator[torch.Tensor]:
         """Each picture's four corners, the second and the third mirrored."""
