@@ -80,16 +80,19 @@ class ClipAdapter(ClipZeroShot):
     def _chosen(self, support: Support) -> tuple[float, float]:
         """α and β under which pictures left out of the cache are likelier than by name alone.
 
-        The least mean of what the negative log-likelihood changes by, plus its standard error.
+        The least mean of what the negative log-likelihood changes by, plus its standard error:
+        over pictures, since views of one picture say nearly the same.
         """
         plan = plan_for(self.encoder.family, self.name, support)
-        asked, cosines, labels = _left_out(support, plan.view_likeness)
+        asked, cosines, pictures = _left_out(support, plan.view_likeness)
+        labels = support.labels[pictures]
         text = cosine_similarities(asked, self.prototypes_)
         by_name = self._losses(text, labels)
         best, chosen = 0.0, (0.0, BETAS[0])
         for alpha, beta in product(ALPHAS, BETAS):
             affinity = np.nan_to_num(_class_affinities(cosines, beta, support))
             change = self._losses(text + alpha * affinity, labels) - by_name
+            change = class_means(change[None], pictures, len(support.labels))[0]
             bound = change.mean() + change.std() / np.sqrt(len(change))
             if bound < best - 1e-9:  # on a tie the less of the cache, the softer
                 best, chosen = bound, (alpha, beta)
@@ -133,25 +136,26 @@ def _left_out(support: Support, view_likeness: float) -> tuple[np.ndarray, np.nd
 
     Returns:
         Questions ``(m, d)``, their cosines to all pictures ``(m, n)`` with NaN where a picture may
-        not answer, and their labels ``(m,)``.
+        not answer, and the picture ``(m,)`` that each is, or is a view of.
     """
     x, labels = support.embeddings, support.labels
     alone = np.bincount(labels, minlength=len(support.classes))[labels] < 2
     cosines = cosine_similarities(x, x)
     np.fill_diagonal(cosines, np.nan)
     if not alone.any() or support.views is None:
-        return x, cosines, labels
+        return x, cosines, np.arange(len(x))
     # A class of one picture would be left with none: its views ask instead.
     n_views = support.views.shape[1]
     views = support.views[alone].reshape(-1, x.shape[1])
     of_views = cosine_similarities(views, x)
-    own = np.arange(len(views)), np.flatnonzero(alone).repeat(n_views)
+    seen = np.flatnonzero(alone).repeat(n_views)
+    own = np.arange(len(views)), seen
     of_others = (of_views.sum() - of_views[own].sum()) / max(1, of_views.size - len(views))
     of_views[own] = of_others + view_likeness * (of_views[own] - of_others)
     return (
         np.concatenate([x[~alone], views]),
         np.concatenate([cosines[~alone], of_views]),
-        np.concatenate([labels[~alone], labels[alone].repeat(n_views)]),
+        np.concatenate([np.flatnonzero(~alone), seen]),
     )
 
 
