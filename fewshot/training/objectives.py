@@ -85,7 +85,7 @@ class PrototypeObjective(DrawingsObjective):
     def _margin_loss(self, x: Tensor, labels: Tensor) -> Tensor:
         recipe = self.recipe
         # Dividing the products, not the rows: those are thousands of long ones, and normalising
-        # them took a quarter of a step on a CPU, forth and back.
+        # them took a fifth of a step on a CPU, forth and back.
         cosines = x @ self.rows.T / self.rows.norm(dim=1)
         margins = recipe.margin * F.one_hot(labels, cosines.shape[1])
         logits = recipe.scale * (cosines - margins)
