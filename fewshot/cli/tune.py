@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     def keep(name: str, plans: dict[str, tuning.Found]) -> None:
         tuning.written(arguments.output or FILE, arguments.family, {name: plans})
 
-    # Each as it is found: all together take a quarter of an hour.
+    # Each as it is found: all together take a quarter of an hour or more.
     for name in arguments.only or found:
         keep(name, tuning.search(*found[name], arguments.episodes, print))
     if arguments.last_block:

@@ -115,18 +115,19 @@ class ClipEncoder(Encoder):
         """See :class:`Encoder`; the model's own preprocessing."""
         if not self._crop:
             return self._embed(self.pixels(pictures))
-        wholes, mirrored = self._wholes(pictures, 1.0), self._wholes(pictures, 0.5)
+        parts = range(0, len(pictures), BATCH)
+        return np.concatenate([self._looked_at(pictures[i : i + BATCH]) for i in parts])
+
+    def _looked_at(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """Mean embeddings ``(n, dim)`` of several looks at each picture."""
+        wholes = torch.stack(list(self.pixels(pictures)))
+        mirrored = enlarged(wholes, (1 + self._enlarge) / 2).flip(-1)
         corners = self._embed(self._corners(pictures)).reshape(-1, 4, self.dim)
         return normalise(
-            WHOLE * self._embed(wholes)
-            + self._embed(whole.flip(-1) for whole in mirrored)
+            WHOLE * self._embed(enlarged(wholes, self._enlarge))
+            + self._embed(mirrored)
             + corners.sum(1)
         )
-
-    def _wholes(self, pictures: Sequence[Picture], share: float) -> Iterator[torch.Tensor]:
-        """Each picture, enlarged by a share of how much the card says."""
-        factor = 1 + share * (self._enlarge - 1)
-        return (enlarged(pixels[None], factor)[0] for pixels in self.pixels(pictures))
 
     def _corners(self, pictures: Sequence[Picture]) -> Iterator[torch.Tensor]:
         """Each picture's four corners, the second and the third mirrored."""
