@@ -81,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--first-order", action="store_true", help="maml: take the inner gradients as constants"
     )
+    parser.add_argument(
+        "--on-cpu", action="store_true", help="clip: the recipe for 90 minutes of two CPU cores"
+    )
     parser.add_argument("--resume", action="store_true", help="go on where --output was left")
 
 
@@ -143,14 +146,16 @@ def _recipe(arguments: argparse.Namespace):
 
     if arguments.first_order and arguments.method != "maml":
         raise InputError("--first-order goes with the method maml.")
+    if arguments.on_cpu and arguments.method != "clip":
+        raise InputError("--on-cpu goes with the method clip.")
     if arguments.method == "clip":
-        from fewshot.training.clip_recipe import CLIP_RECIPE
+        from fewshot.training.clip_recipe import CLIP_RECIPE, CLIP_RECIPE_ON_CPU
 
         if arguments.data is None:
             raise InputError("clip needs --data, the folder with photos.zip and classes.csv.")
         if arguments.episodic:
             raise InputError("clip does not train on episodes: leave out --episodic.")
-        return CLIP_RECIPE
+        return CLIP_RECIPE_ON_CPU if arguments.on_cpu else CLIP_RECIPE
     if arguments.method in ("maml", "koch") and arguments.episodic:
         raise InputError("--episodic goes with the method prototype.")
     if arguments.method == "maml":

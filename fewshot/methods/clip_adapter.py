@@ -21,6 +21,12 @@ MOMENTUM = 0.9
 # What the cache's word and the nearness it asks for are chosen from, by leaving pictures out.
 ALPHAS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # in units of the learned logit scale
 BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
+# Factors on the temperature, of which each candidate takes what suits it: a cache is not to be
+# chosen for sharpening what the names say, nor refused for blunting it.
+SHARPNESS = (0.5, 0.71, 1.0, 1.41, 2.0)
+# By how many standard errors the cache has to tell better than the names alone: a view is no other
+# picture. Chosen on validation pictures, as the most that names not trained on bear.
+DOUBT, DOUBT_OF_VIEWS = 1.0, 5.0
 # Above this many pictures the cache is used as it is: training it would take seconds.
 MOST_TRAINED = 512
 
@@ -34,9 +40,9 @@ class ClipAdapter(ClipZeroShot):
     keys; a mean lets classes of different sizes compare.) α and β are those under which each
     support picture is best told by the others; where a class has one picture, its augmented views
     are told by the picture, their likeness to it brought down to what another picture of the class
-    would have. What the cache gains has to be more than chance, else the names stay alone (the
-    one-standard-error rule: Breiman et al.: Classification and regression trees, 1984). The keys
-    are then trained a little (the paper's "-F").
+    would have. What the cache gains has to be more than chance, and more so where views ask, else
+    the names stay alone (the one-standard-error rule: Breiman et al.: Classification and
+    regression trees, 1984). The keys are then trained a little (the paper's "-F").
 
     Zhang et al.: Tip-Adapter: training-free adaption of CLIP for few-shot classification, ECCV
     2022, https://arxiv.org/abs/2207.09519. Where names and pictures contradict each other it can
@@ -85,23 +91,32 @@ class ClipAdapter(ClipZeroShot):
         """
         plan = plan_for(self.encoder.family, self.name, support)
         asked, cosines, pictures = _left_out(support, plan.view_likeness)
+        doubt = DOUBT_OF_VIEWS if len(asked) > len(support.labels) else DOUBT
         labels = support.labels[pictures]
         text = cosine_similarities(asked, self.prototypes_)
         by_name = self._losses(text, labels)
-        best, chosen = 0.0, (0.0, BETAS[0])
+        best, chosen, surest = 0.0, (0.0, BETAS[0]), 0.0
         for alpha, beta in product(ALPHAS, BETAS):
             affinity = np.nan_to_num(_class_affinities(cosines, beta, support))
             change = self._losses(text + alpha * affinity, labels) - by_name
             change = class_means(change[None], pictures, len(support.labels))[0]
-            bound = change.mean() + change.std() / np.sqrt(len(change))
-            if bound < best - 1e-9:  # on a tie the less of the cache, the softer
-                best, chosen = bound, (alpha, beta)
-        return chosen
+            mean, error = change.mean(), change.std() / np.sqrt(len(change))
+            surest = min(surest, mean + doubt * error)
+            if mean + error < best - 1e-9:  # on a tie the less of the cache, the softer
+                best, chosen = mean + error, (alpha, beta)
+        return chosen if surest < -1e-9 else (0.0, BETAS[0])
 
     def _losses(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Negative log-likelihood of each label: ``(m, n_way)`` and ``(m,)`` to ``(m,)``."""
-        p = softmax(self.temperature * scores)[np.arange(len(labels)), labels]
-        return -np.log(np.maximum(p, 1e-12))
+        """Negative log-likelihood of each label: ``(m, n_way)`` and ``(m,)`` to ``(m,)``.
+
+        At the sharpness, one for all, that makes their mean least.
+        """
+        own = np.arange(len(labels)), labels
+        candidates = []
+        for factor in SHARPNESS:
+            p = softmax(factor * self.temperature * scores)[own]
+            candidates.append(-np.log(np.maximum(p, 1e-12)))
+        return min(candidates, key=np.mean)
 
     def _trained_keys(self, support: Support) -> np.ndarray:
         """The keys after their plan's steps; as they are without a plan or with many pictures."""
