@@ -441,6 +441,7 @@ def test_a_sweep_draws_lines(tab: Callable[..., Page]) -> None:
 def test_an_own_zip_on_a_phone(tab: Callable[..., Page], zip_of: Callable, tmp_path: Path) -> None:
     page = tab(390, 844)
     assert overflow(page) <= 0
+    assert page.locator("#evaluate-against").bounding_box()["width"] > 250  # for a method's title
     page.get_by_label("My zip").check()
     page.click("#evaluate")
     expect(page.locator("#evaluate-message")).to_contain_text("There is no zip yet")

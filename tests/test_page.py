@@ -19,6 +19,7 @@ from fewshot.ui.known_names import known_names
 
 WAIT = 30_000  # milliseconds; waiting ends as soon as there is something to see
 expect.set_options(timeout=WAIT)
+BOXES = "all => all.map(e => e.getBoundingClientRect())"
 METHODS = ["siamese", "triplet", "finetune", "clip", "clip-adapter"]
 # Gradio's own: a File's upload in a browser without a progress stream.
 KNOWN_NOISE = ("Method not implemented", "Vega", "favicon")
@@ -748,7 +749,7 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     expect(page.locator(".question")).to_be_in_viewport(ratio=0.1)
     assert overflow(page) <= 0
     # All at once: the page is still scrolling to the results.
-    boxes = page.locator(".card").evaluate_all("all => all.map(c => c.getBoundingClientRect())")
+    boxes = page.locator(".card").evaluate_all(BOXES)
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
     assert all(a["y"] + a["height"] <= b["y"] for a, b in pairwise(boxes))
     # Titles on one line, though the last ones are out of sight.
@@ -758,6 +759,8 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     open_tab(page, "How it works")
     expect(page.locator("#about .katex-display").first).to_be_visible()
     assert overflow(page) <= 0
+    cells = page.locator("#about td")  # of sentences, which columns would break within words
+    assert min(box["width"] for box in cells.evaluate_all(BOXES)) > 300
 
 
 # Behind the page
