@@ -25,8 +25,9 @@ BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 # chosen for sharpening what the names say, nor refused for blunting it.
 SHARPNESS = (0.5, 0.71, 1.0, 1.41, 2.0)
 # By how many standard errors the cache has to tell better than the names alone: a view is no other
-# picture. Chosen on validation pictures, as the most that names not trained on bear.
-DOUBT, DOUBT_OF_VIEWS = 1.0, 5.0
+# picture. Chosen on validation pictures of nouns trained on, as the least at which one picture a
+# class takes nothing from the names; nouns not trained on then lose some of what pictures add.
+DOUBT, DOUBT_OF_VIEWS = 1.0, 6.0
 # Above this many pictures the cache is used as it is: training it would take seconds.
 MOST_TRAINED = 512
 
