@@ -26,6 +26,7 @@ DRAWINGS_METHODS = (
     "finetune",
 )
 CURVE_METHODS = ("pixels", "siamese", "prototypical", "prototype")
+NAMES_AND_PICTURES = ("clip", "prototype", "fusion", "clip-adapter")
 # Its weights do not come with the project: by itself, its record stays while the others are anew.
 KOCH = "koch"
 WAYS = (2, 5, 10, 20, 30, 40, 50, 60)
@@ -98,6 +99,18 @@ _INDUCTIVE = Experiment(
     preset="photos",
     model="embedded",
 )
+# With names that the embedded CLIP was trained on, and with names that it was not.
+_NAMES_KNOWN = Experiment(
+    "names-known",
+    "photos-unseen",
+    NAMES_AND_PICTURES,
+    tuple(Task(20, shots, queries=5) for shots in (1, 4, 16)),
+    episodes=200,
+    against="clip",
+    preset="photos",
+    model="embedded",
+)
+_NAMES_NEW = replace(_NAMES_KNOWN, name="names-new", data="photos-evaluation")
 
 # Those of one data set follow each other, so that its embeddings are read once.
 EXPERIMENTS = (
@@ -158,6 +171,8 @@ EXPERIMENTS = (
         preset="photos",
         model="embedded",
     ),
+    _NAMES_KNOWN,
+    _NAMES_NEW,
     _INDUCTIVE,
     replace(_INDUCTIVE, name="finetune-transductive", transductive=True),
 )

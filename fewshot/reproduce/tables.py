@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fewshot.reproduce.experiments import CURVE_METHODS, DRAWINGS_METHODS, KOCH
+from fewshot.reproduce.experiments import (
+    CURVE_METHODS,
+    DRAWINGS_METHODS,
+    KOCH,
+    NAMES_AND_PICTURES,
+)
 from fewshot.reproduce.pair_space import as_sentences, pair_space
 from fewshot.reproduce.published import (
     AT_RANDOM,
@@ -299,8 +304,9 @@ def _domains(records: Records) -> str:
 def _photos(records: Records) -> str:
     rows = [*_zero_shot(records, "nouns"), *_zero_shot(records, "latin")]
     parts = [table(["zero-shot", "accuracy"], rows)] if rows else []
+    parts.append(_names_and_pictures(records))
     tuned = _tuned(records)
-    parts += [tuned, GAINS_REMARK] if tuned else []
+    parts = [part for part in (*parts, tuned, GAINS_REMARK if tuned else "") if part]
     return (
         "\n\n".join(["### Photos and symbols, with the small embedded CLIP", *parts])
         if parts
@@ -316,6 +322,28 @@ def _zero_shot(records: Records, name: str) -> list[list[str]]:
     said = {"nouns": "nouns, unseen pictures of them", "latin": "letters, people's drawings"}[name]
     top5 = f" (top-5 {100 * result['top5']:.1f} %)" if data["classes"] > 50 else ""
     return [[f"{data['classes']} {said}, {result['queries']:,} of them", percent(result) + top5]]
+
+
+def _names_and_pictures(records: Records) -> str:
+    names = {"names-known": "names it was trained on", "names-new": "names it was not"}
+    found = {name: records[name] for name in names if name in records}
+    if not found:
+        return ""
+    rows = []
+    for name, record in found.items():
+        for run in record["runs"]:
+            asked = run["protocol"]
+            cells = [
+                _with_difference(find(record, method, **asked)) for method in NAMES_AND_PICTURES
+            ]
+            rows.append([f"{names[name]}, {asked['shots']}-shot", *cells])
+    record = next(iter(found.values()))
+    asked = record["runs"][0]["protocol"]
+    return (
+        f"Names and pictures together, {asked['ways']}-way, {_most(record):,} episodes of "
+        f"{asked['queries']} queries a class, of pictures that no training saw; in brackets, the "
+        "difference from `clip`, which reads the names alone.\n\n"
+    ) + table(["embedded CLIP", *(f"`{m}`" for m in NAMES_AND_PICTURES)], rows)
 
 
 def _tuned(records: Records) -> str:
