@@ -33,7 +33,7 @@ from fewshot.training.clip_objective import (
     _text_classes,
     flat_prompts,
 )
-from fewshot.training.clip_recipe import CLIP_RECIPE, ClipRecipe
+from fewshot.training.clip_recipe import CLIP_RECIPE, CLIP_RECIPE_ON_CPU, ClipRecipe
 from fewshot.training.glyph_views import DRAWN as GLYPH_DRAWN
 from fewshot.training.glyph_views import glyph_views
 from fewshot.training.loop import begin, train
@@ -418,6 +418,7 @@ def _unmixed(weights: dict[str, torch.Tensor]) -> np.ndarray:
     return (weights["text_projection"].double() @ torch.block_diag(*mixings)).numpy()
 
 
-def test_the_recipe_of_the_shipped_model_ends_at_its_own_size() -> None:
-    assert sum(share for share, _ in CLIP_RECIPE.sides) == pytest.approx(1.0)
-    assert CLIP_RECIPE.sides[-1][1] == 64
+@pytest.mark.parametrize("recipe", [CLIP_RECIPE, CLIP_RECIPE_ON_CPU])
+def test_a_run_ends_at_the_size_that_the_model_takes(recipe: ClipRecipe) -> None:
+    assert sum(share for share, _ in recipe.sides) == pytest.approx(1.0)
+    assert recipe.sides[-1][1] == recipe.side_at(recipe.steps - 1) == 64
