@@ -184,8 +184,8 @@ def test_the_adapter_is_tip_adapter(monkeypatch):
     np.testing.assert_allclose(method.predict(QUERIES).probabilities, expected, atol=1e-4)
 
 
-def best_by_hand(asked, labels, allowed, cosine) -> tuple[float, float]:
-    """α and β by plain loops.
+def best_by_hand(asked, labels, allowed, cosine) -> tuple[float, float, float]:
+    """α, β and the sharpness by plain loops.
 
     ``allowed(i, j)``: whether picture j may answer question i; ``cosine(i, j)``: their likeness.
     """
@@ -193,8 +193,8 @@ def best_by_hand(asked, labels, allowed, cosine) -> tuple[float, float]:
     n = len(LABELS) if len(asked) == len(LABELS) else WAYS
     of_pictures = LABELS if n == len(LABELS) else np.arange(WAYS)
     doubt = 1 if n == len(LABELS) else 6
-    alone = at_its_sharpest([text[i] for i in range(len(asked))], labels)
-    best, chosen, believed = 0.0, (0.0, BETAS[0]), False
+    alone, _ = at_its_sharpest([text[i] for i in range(len(asked))], labels)
+    best, chosen, believed = 0.0, (0.0, BETAS[0], 1.0), False
     for alpha in ALPHAS:
         for beta in BETAS:
             scores = []
@@ -204,24 +204,29 @@ def best_by_hand(asked, labels, allowed, cosine) -> tuple[float, float]:
                     those = [j for j in range(n) if of_pictures[j] == c and allowed(i, j)]
                     affinity[c] = np.mean([np.exp(-beta * (1 - cosine(i, j))) for j in those])
                 scores.append(text[i] + alpha * affinity)
-            together = at_its_sharpest(scores, labels)
+            together, sharpness = at_its_sharpest(scores, labels)
             changes = [b - a for a, b in zip(alone, together, strict=True)]
             if n == WAYS:  # views of one picture count as one
                 changes = [np.mean(changes[k : k + VIEWS]) for k in range(0, len(asked), VIEWS)]
             error = np.std(changes) / np.sqrt(len(changes))
             believed |= np.mean(changes) + doubt * error < -1e-9
             if np.mean(changes) + error < best - 1e-9:
-                best, chosen = np.mean(changes) + error, (alpha, beta)
-    return chosen if believed else (0.0, BETAS[0])
+                best, chosen = np.mean(changes) + error, (alpha, beta, sharpness)
+    return chosen if believed else (0.0, BETAS[0], 1.0)
 
 
-def at_its_sharpest(scores, labels) -> list[float]:
-    """Negative log-likelihoods at the temperature, of five, at which they are least in all."""
+def sharpness_of(method) -> float:
+    """What its answers' temperature is, as a factor on the encoder's; exact, as it was chosen."""
+    return round(method.temperature_ / ENCODER.text_temperature, 4)
+
+
+def at_its_sharpest(scores, labels) -> tuple[list[float], float]:
+    """Negative log-likelihoods at the factor on the temperature at which they are least in all."""
     tried = []
-    for factor in (0.5, 0.71, 1.0, 1.41, 2.0):
+    for factor in (0.0625, 0.09, 0.125, 0.18, 0.25, 0.35, 0.5, 0.71, 1.0, 1.41, 2.0):
         p = [softmax(factor * ENCODER.text_temperature * s) for s in scores]
-        tried.append([-np.log(p[i][label]) for i, label in enumerate(labels)])
-    return min(tried, key=sum)
+        tried.append(([-np.log(p[i][label]) for i, label in enumerate(labels)], factor))
+    return min(tried, key=lambda one: sum(one[0]))
 
 
 def test_alpha_and_beta_are_the_likeliest_for_pictures_left_out():
@@ -230,7 +235,7 @@ def test_alpha_and_beta_are_the_likeliest_for_pictures_left_out():
     method = METHODS["clip-adapter"](ENCODER, Settings(templates=("{}",))).fit(support)
     expected = best_by_hand(x, LABELS, lambda i, j: i != j, lambda i, j: x[i] @ x[j])
     assert method.alpha_ > 0  # the names here are noise
-    assert (method.alpha_, method.beta_) == expected
+    assert (method.alpha_, method.beta_, sharpness_of(method)) == expected
 
 
 @pytest.mark.parametrize(
@@ -253,7 +258,7 @@ def test_one_picture_a_class_is_told_by_its_views(monkeypatch, likeness, believe
         return between + likeness * (cosines[i, j] - between)
 
     expected = best_by_hand(asked, of_views, lambda i, j: True, cosine)
-    assert (method.alpha_, method.beta_) == expected
+    assert (method.alpha_, method.beta_, sharpness_of(method)) == expected
     assert (method.alpha_ > 0) == believed  # views hardly nearer than others tell too little
 
 

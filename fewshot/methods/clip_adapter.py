@@ -21,9 +21,10 @@ MOMENTUM = 0.9
 # What the cache's word and the nearness it asks for are chosen from, by leaving pictures out.
 ALPHAS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # in units of the learned logit scale
 BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
-# Factors on the temperature, of which each candidate takes what suits it: a cache is not to be
-# chosen for sharpening what the names say, nor refused for blunting it.
-SHARPNESS = (0.5, 0.71, 1.0, 1.41, 2.0)
+# Factors on the temperature, of which each candidate takes what suits it: a cache that counts for
+# much has large logits, and is neither to be chosen for sharpening what the names say nor refused
+# for being too sure.
+SHARPNESS = (0.0625, 0.09, 0.125, 0.18, 0.25, 0.35, 0.5, 0.71, 1.0, 1.41, 2.0)
 # By how many standard errors the cache has to tell better than the names alone: a view is no other
 # picture. Chosen on validation pictures of nouns trained on, as the least at which one picture a
 # class takes nothing from the names; nouns not trained on then lose some of what pictures add.
@@ -38,12 +39,13 @@ class ClipAdapter(ClipZeroShot):
     The cache's keys are the support embeddings, its values their classes. With affinities
     ``A = exp(−β(1 − q·k))``, averaged over each class's keys, the logits are
     ``τ·(q·t + α·A)``: what the names say, plus what the pictures nearby are. (The paper sums over
-    keys; a mean lets classes of different sizes compare.) α and β are those under which each
-    support picture is best told by the others; where a class has one picture, its augmented views
-    are told by the picture, their likeness to it brought down to what another picture of the class
-    would have. What the cache gains has to be more than chance, and more so where views ask, else
-    the names stay alone (the one-standard-error rule: Breiman et al.: Classification and
-    regression trees, 1984). The keys are then trained a little (the paper's "-F").
+    keys; a mean lets classes of different sizes compare.) α and β, and with them a factor on τ,
+    are those under which each support picture is best told by the others; where a class has
+    one picture, its augmented views are told by the picture, their likeness to it brought down to
+    what another picture of the class would have. What the cache gains has to be more than chance,
+    and more so where views ask, else the names stay alone (the one-standard-error rule: Breiman
+    et al.: Classification and regression trees, 1984). The keys are then trained a little (the
+    paper's "-F").
 
     Zhang et al.: Tip-Adapter: training-free adaption of CLIP for few-shot classification, ECCV
     2022, https://arxiv.org/abs/2207.09519. Where names and pictures contradict each other it can
@@ -60,7 +62,8 @@ class ClipAdapter(ClipZeroShot):
         self.classes_ = support.classes
         self.labels_ = support.labels
         self.prototypes_ = text_prototypes(self.encoder, support.described, self.settings.templates)
-        self.alpha_, self.beta_ = self._chosen(support)
+        self.alpha_, self.beta_, sharpness = self._chosen(support)
+        self.temperature_ = sharpness * self.temperature
         keys = self._trained_keys(support)
         self.space_ = f"{self.encoder.digest}-cache"
         cache = Support(support.classes, support.labels, keys, None, support.files)
@@ -78,14 +81,14 @@ class ClipAdapter(ClipZeroShot):
         )
         scores = cosine_similarities(queries, self.prototypes_) + self.alpha_ * affinity
         evidence = cosine_similarities(queries, self.support_)
-        return self._prediction(self.temperature * scores, scores, evidence)
+        return self._prediction(self.temperature_ * scores, scores, evidence)
 
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
         """See :class:`Method`: one task after the other, as each chooses its own α and β."""
         return Method.predict_batch(self, support, queries)
 
-    def _chosen(self, support: Support) -> tuple[float, float]:
-        """α and β under which pictures left out of the cache are likelier than by name alone.
+    def _chosen(self, support: Support) -> tuple[float, float, float]:
+        """α, β and sharpness that make pictures left out of the cache likelier than names alone.
 
         The least mean of what the negative log-likelihood changes by, plus its standard error:
         over pictures, since views of one picture say nearly the same.
@@ -95,29 +98,30 @@ class ClipAdapter(ClipZeroShot):
         doubt = DOUBT_OF_VIEWS if len(asked) > len(support.labels) else DOUBT
         labels = support.labels[pictures]
         text = cosine_similarities(asked, self.prototypes_)
-        by_name = self._losses(text, labels)
-        best, chosen, surest = 0.0, (0.0, BETAS[0]), 0.0
+        by_name, _ = self._losses(text, labels)
+        names_alone = (0.0, BETAS[0], 1.0)
+        best, chosen, surest = 0.0, names_alone, 0.0
         for alpha, beta in product(ALPHAS, BETAS):
             affinity = np.nan_to_num(_class_affinities(cosines, beta, support))
-            change = self._losses(text + alpha * affinity, labels) - by_name
-            change = class_means(change[None], pictures, len(support.labels))[0]
+            losses, sharpness = self._losses(text + alpha * affinity, labels)
+            change = class_means((losses - by_name)[None], pictures, len(support.labels))[0]
             mean, error = change.mean(), change.std() / np.sqrt(len(change))
             surest = min(surest, mean + doubt * error)
             if mean + error < best - 1e-9:  # on a tie the less of the cache, the softer
-                best, chosen = mean + error, (alpha, beta)
-        return chosen if surest < -1e-9 else (0.0, BETAS[0])
+                best, chosen = mean + error, (alpha, beta, sharpness)
+        return chosen if surest < -1e-9 else names_alone
 
-    def _losses(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _losses(self, scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
         """Negative log-likelihood of each label: ``(m, n_way)`` and ``(m,)`` to ``(m,)``.
 
-        At the sharpness, one for all, that makes their mean least.
+        At the sharpness, one for all, that makes their mean least; it comes with them.
         """
         own = np.arange(len(labels)), labels
         candidates = []
         for factor in SHARPNESS:
             p = softmax(factor * self.temperature * scores)[own]
-            candidates.append(-np.log(np.maximum(p, 1e-12)))
-        return min(candidates, key=np.mean)
+            candidates.append((-np.log(np.maximum(p, 1e-12)), factor))
+        return min(candidates, key=lambda candidate: candidate[0].mean())
 
     def _trained_keys(self, support: Support) -> np.ndarray:
         """The keys after their plan's steps; as they are without a plan or with many pictures."""
@@ -136,7 +140,7 @@ class ClipAdapter(ClipZeroShot):
         for _ in range(plan.steps):
             cosines = examples @ F.normalize(learned, dim=1).T
             affinity = (-self.beta_ * (1 - cosines)).exp() @ membership
-            loss = F.cross_entropy(self.temperature * (text + self.alpha_ * affinity), targets)
+            loss = F.cross_entropy(self.temperature_ * (text + self.alpha_ * affinity), targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
