@@ -304,7 +304,8 @@ def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(update)
         if "Stopped" not in str(update) and "table" in str(outputs(update)["scores"]):
             evaluate_tab.ask_to_stop(stopping)
-    last = outputs(seen[-1])
+    *_, end, again = seen
+    last = outputs(end)
     assert "Stopped after 50 of 200 episodes" in last["message"]
     assert last["kept"].runs[0][1].scores[0].episodes == 50
     rows = list(csv.DictReader(io.StringIO(Path(last["csv"]["value"]).read_text())))
@@ -312,7 +313,13 @@ def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     saved = json.loads(Path(last["json"]["value"]).read_text())
     assert saved["protocol"]["episodes"] == 200 and saved["results"][0]["episodes"] == 50
     assert "data-cell" in last["matrix"] and last["choice"]["value"] == "0:pixels"
-    assert seen[-1][0] == {"visible": False, "__type__": "update"}
+    assert end[0] == {"visible": False, "__type__": "update"}
+    # Then the plots once more, and nothing else: Gradio may have missed them.
+    assert all(update == gr.skip() for update in again[: len(Buttons().idle())])
+    twice = outputs(again)
+    assert twice.pop("bars")["value"].equals(last["bars"]["value"])
+    assert twice.pop("lines") == last["lines"]
+    assert all(update == gr.skip() for update in twice.values())
 
 
 def test_stop_before_the_first_episode_changes_nothing_else() -> None:

@@ -15,7 +15,14 @@ from fewshot.ui.errors import sentence, shown
 from fewshot.ui.evaluate_data import OMNIGLOT
 from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_form import build_evaluate_form
-from fewshot.ui.evaluate_panel import N_OUTPUTS, build_evaluate_panel, finished, said, so_far
+from fewshot.ui.evaluate_panel import (
+    N_OUTPUTS,
+    build_evaluate_panel,
+    finished,
+    plots_again,
+    said,
+    so_far,
+)
 from fewshot.ui.evaluate_report import Report
 from fewshot.ui.evaluate_request import Request
 from fewshot.ui.markup import block, escaped
@@ -23,6 +30,9 @@ from fewshot.ui.settings_panel import SettingsPanel
 
 # Sent to the browser no oftener: a run has hundreds of portions.
 SECONDS_BETWEEN = 0.4
+# Data that reach a Gradio plot while it is still being set up go to a view that is thrown away, and
+# the plot stays as it began: so the last ones are sent twice.
+PLOTS_AGAIN_AFTER = 0.6
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 _GO_TO_RESULTS = """() => {
   if (innerWidth < 800) document.querySelector("#evaluated").scrollIntoView({behavior: "smooth"});
@@ -100,6 +110,10 @@ def run_evaluation(
         else:
             last = finished(report, request.sweep)
         yield [*buttons.idle(), *last]
+        if report is not None:
+            time.sleep(PLOTS_AGAIN_AFTER)
+            still = [gr.skip()] * len(buttons.idle())
+            yield [*still, *plots_again(report, request.sweep)]
     except Exception as error:
         # First the buttons, and the sentence where it stays; then the toast, which goes.
         why = escaped(sentence(error))
