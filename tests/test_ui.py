@@ -190,6 +190,15 @@ def test_five_methods_can_be_of_three_minds() -> None:
     )
 
 
+def test_the_adapter_says_whether_pictures_count() -> None:
+    def said(both: float) -> str:
+        full = comparison(**{"clip": answer(0.3), "clip-adapter": answer(both)})
+        return cards_html(results(full), 0)
+
+    assert "both count" in said(0.4) and "the names alone count" not in said(0.4)
+    assert "the names alone count" in said(0.3) and "both count" not in said(0.3)
+
+
 def test_cards_are_five_whatever_answered_and_text_stays_text() -> None:
     html = cards_html(results(comparison(siamese=answer(0.2), prototype=answer(0.6))), 0)
     assert re.findall('data-method="([a-z-]+)"', html) == list(TITLES)

@@ -19,6 +19,7 @@ _LINES = {
     "clip": "Read only the class names, never your pictures.",
     "clip-adapter": "Read the names and looked at your pictures: both count.",
 }
+_NAMES_ALONE = "Your pictures do not tell clearly more than the names: the names alone count."
 _EVIDENCE = {
     "siamese": "Nearest pictures: similarity, and “same class” probability",
     "triplet": "Nearest pictures: similarity, and squared distance",
@@ -92,7 +93,7 @@ def _card(results: Results, query: int, name: str) -> str:
     label = result.prediction.labels[query]
     odd = name in odd_ones(results.comparison, query)
     differs = '<span class="mark odd">≠ disagrees</span>' if odd else ""
-    line = _tuned(results, query) if name == "finetune" else _LINES[name]
+    line = _line(results, query, name)
     return (
         f'<article class="card {name}" data-method="{name}"><header>{head}'
         f'<span class="time">{_milliseconds(result.milliseconds[query])}</span></header>'
@@ -112,6 +113,20 @@ def _right(results: Results, query: int, label: str) -> str:
 
 def _milliseconds(elapsed: float) -> str:
     return f"{elapsed:.1f} ms" if elapsed < 100 else f"{elapsed:,.0f} ms"
+
+
+def _line(results: Results, query: int, name: str) -> str:
+    if name == "finetune":
+        return _tuned(results, query)
+    return _NAMES_ALONE if name == "clip-adapter" and _as_by_name(results) else _LINES[name]
+
+
+def _as_by_name(results: Results) -> bool:
+    """Whether the adapter gave the pictures no weight: it then scores exactly as zero-shot does."""
+    names, both = (results.comparison.results.get(name) for name in ("clip", "clip-adapter"))
+    if names is None or both is None:
+        return False
+    return np.array_equal(names.prediction.scores, both.prediction.scores)
 
 
 def _tuned(results: Results, query: int) -> str:
