@@ -278,6 +278,12 @@ def test_views_are_doubted_more_where_names_tell_much(monkeypatch):
     assert method.fit(support).alpha_ > 0
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_tell_all_there_is_of_a_single_class():
+    support = replace(support_of(np.zeros(1, np.int64)), classes=CLASSES[:1])
+    assert METHODS["clip-adapter"](ENCODER, Settings()).fit(support).alpha_ == 0
+
+
 def test_the_fusion_is_the_mean_of_its_parts():
     support = support_of(LABELS)
     parts = [METHODS[n](ENCODER).fit(support).predict(QUERIES) for n in ("clip", "prototype")]

@@ -101,7 +101,8 @@ class ClipAdapter(ClipZeroShot):
         by_name, _ = self._losses(text, labels)
         doubt = DOUBT
         if len(asked) > len(support.labels):  # views
-            told = 1 - by_name.mean() / np.log(len(support.classes))  # 0 by guessing, 1 by knowing
+            guessing = np.log(max(2, len(support.classes)))
+            told = 1 - by_name.mean() / guessing  # 0 by guessing, 1 by knowing
             doubt += (DOUBT_OF_VIEWS - DOUBT) * max(0.0, told)
         names_alone = (0.0, BETAS[0], 1.0)
         best, chosen, surest = 0.0, names_alone, 0.0
