@@ -22,7 +22,6 @@ from fewshot.class_logits import (
 from fewshot.encoders.pair_head import PairHead
 from fewshot.encoders.relation_head import RelationHead
 from fewshot.methods import METHODS, Settings
-from fewshot.methods import relation as relation_method
 from fewshot.methods.prototype import Prototype
 from fewshot.types import Support
 
@@ -164,19 +163,6 @@ def test_an_untrained_relation_module_ranks_by_distance() -> None:
     with torch.no_grad():
         logits = RelationHead(DIM)(x, y)
     assert (logits[(x - y).abs().sum(1).argsort()].diff() <= 0).all()
-
-
-def test_relation_compares_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = predicted("relation")
-    batch = batch_of([shown(1), shown(2), shown(5)])
-    queries = torch.from_numpy(np.stack([rows(12, seed) for seed in (3, 4, 6)]))
-    together = METHODS["relation"](LONG).predict_batch(batch, queries)
-    for at_once in (1, 60, 130):  # one query at a time, one task, two of them
-        monkeypatch.setattr(relation_method, "PAIRS_AT_ONCE", at_once)
-        ours = predicted("relation").probabilities
-        np.testing.assert_allclose(ours, whole.probabilities, atol=1e-6)
-        parts = METHODS["relation"](LONG).predict_batch(batch, queries)
-        np.testing.assert_allclose(parts, together, atol=1e-6)
 
 
 class WithHeads(LongEncoder):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,13 +9,10 @@ from torch import Tensor
 from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
+from fewshot.methods.pair_comparison import compared
 from fewshot.methods.pair_learning import MOST_EXAMPLES, learn_pair_head
 from fewshot.metrics import class_means
 from fewshot.types import Prediction, Support
-
-# Pairs compared at a time: at 512 dimensions, 64 MB of differences.
-PAIRS_AT_ONCE = 32_768
-AT_DIMENSIONS = 512
 
 
 class Siamese(Method):
@@ -66,10 +61,8 @@ class Siamese(Method):
     @torch.inference_mode()
     def predict(self, queries: np.ndarray) -> Prediction:
         """See :class:`Method`; the score is a mean pair logit, evidence a pair's probability."""
-        twins = torch.from_numpy(self.support_)
-        per_part = max(1, _pairs_at_once(queries.shape[-1]) // len(twins))
-        parts = torch.from_numpy(np.ascontiguousarray(queries)).split(per_part)
-        logits = torch.cat([self.head_(part[:, None], twins[None]) for part in parts])  # (q, n)
+        x, twins = torch.from_numpy(np.ascontiguousarray(queries)), torch.from_numpy(self.support_)
+        logits = compared(self.head_, x[None], twins[None])[0]  # (q, n)
         scores = class_means(logits.numpy(), self.labels_, len(self.classes_))
         return self._prediction(self.sharpness_ * scores, scores, logits.sigmoid().numpy())
 
@@ -77,17 +70,6 @@ class Siamese(Method):
         """See :class:`Method`; tasks whose head is to be learned go one after the other."""
         if learns(self.encoder.family, self.name):
             return super().predict_batch(support, queries)
-        head = self.encoder.pair_head()
-        if queries.device.type != "cpu":  # the encoder's own stays where it is
-            head = copy.deepcopy(head).to(queries.device)
-        at_once = _pairs_at_once(queries.shape[2])
-        at_once = max(1, at_once // (queries.shape[1] * len(support.labels)))
-        parts = zip(queries.split(at_once), support.embeddings.split(at_once), strict=True)
         with torch.inference_mode():
-            logits = torch.cat([head(q.unsqueeze(2), x.unsqueeze(1)) for q, x in parts])
+            logits = compared(self.encoder.pair_head(), queries, support.embeddings)
             return (logits @ support.membership).softmax(2)  # of (e, q, n) logits
-
-
-def _pairs_at_once(dim: int) -> int:
-    """Fewer where embeddings are longer."""
-    return PAIRS_AT_ONCE * AT_DIMENSIONS // max(AT_DIMENSIONS, dim)

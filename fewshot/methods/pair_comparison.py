@@ -1,0 +1,35 @@
+"""A learned comparison of every query with every row, a bounded number of pairs at a time."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+# Pairs compared at a time: at 512 dimensions, 64 MB of differences.
+PAIRS_AT_ONCE = 32_768
+AT_DIMENSIONS = 512
+
+
+def compared(head: nn.Module, queries: Tensor, rows: Tensor) -> Tensor:
+    """What a head says of each pair within each task.
+
+    Args:
+        head: takes ``(…, d)`` twice and gives ``(…)``; it stays where it is.
+        queries: ``(e, q, d)`` of ``e`` tasks.
+        rows: ``(e, m, d)``.
+
+    Returns:
+        ``(e, q, m)``.
+    """
+    if queries.device.type != "cpu":  # an encoder's own head stays on the CPU
+        head = copy.deepcopy(head).to(queries.device)
+    at_once = PAIRS_AT_ONCE * AT_DIMENSIONS // max(AT_DIMENSIONS, queries.shape[2])
+    tasks_at_once = max(1, at_once // (queries.shape[1] * rows.shape[1]))
+    queries_at_once = max(1, at_once // rows.shape[1])
+    parts = []
+    for q, x in zip(queries.split(tasks_at_once), rows.split(tasks_at_once), strict=True):
+        of_queries = q.split(queries_at_once, dim=1)
+        parts.append(torch.cat([head(some.unsqueeze(2), x.unsqueeze(1)) for some in of_queries], 1))
+    return torch.cat(parts)
