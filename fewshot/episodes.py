@@ -11,8 +11,6 @@ from fewshot.types import InputError
 
 # Episodes drawn together, and evaluated together: enough to fill the processor.
 EPISODES_AT_ONCE = 256
-# Fewer where shots differ, as a batch's episodes share theirs.
-UNBALANCED_AT_ONCE = 16
 # Random numbers drawn at once: bounds memory where classes or their pictures are many.
 NUMBERS_AT_ONCE = 2**21
 
@@ -180,7 +178,9 @@ def draw_episodes(
     eligible = _eligible(sources, protocol, groups)
     widest = max(source.table.shape[1] for source in sources)
     numbers = max(eligible.shape[1], protocol.ways * widest)
-    at_once = EPISODES_AT_ONCE if least == most else UNBALANCED_AT_ONCE
+    # A batch's episodes share their shots; where those are drawn, each episode has its own, or an
+    # interval over episodes would take for independent what is not.
+    at_once = EPISODES_AT_ONCE if least == most else 1
     size = max(1, min(at_once, NUMBERS_AT_ONCE // numbers))
 
     def batches() -> Iterator[EpisodeBatch]:

@@ -79,6 +79,18 @@ def test_same_seed_same_episodes_other_seed_others() -> None:
     assert len(set(first)) == 20
 
 
+def test_each_episode_draws_shots_of_its_own() -> None:
+    shots = np.array(
+        [
+            np.bincount(episode.support_labels, minlength=3)
+            for episode in drawn(Protocol(3, (1, 2), 1), 200)
+        ]
+    )
+    assert len(np.unique(shots, axis=0)) == 8  # every one of 2 ** 3
+    # Neighbours are as independent as any two: each class agrees in half of 199 pairs, 99.5 ± 7.
+    assert (abs((shots[1:] == shots[:-1]).sum(0) - 99.5) < 36).all()
+
+
 @pytest.mark.parametrize("within", [False, True])
 def test_a_longer_run_begins_with_the_shorter_ones_episodes(within: bool) -> None:
     protocol = Protocol(2, 1, 1, within_group=within)
