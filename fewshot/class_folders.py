@@ -6,6 +6,7 @@ Nothing of a zip is ever written to disk.
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 import zipfile
@@ -58,6 +59,30 @@ class _DamagedZipError(InputError):
     """An entry that cannot be unpacked: it ends the reading, where a bad picture is left out."""
 
 
+class _SpentError(InputError):
+    """There is more to decode than one upload may ask for; it ends the reading, too."""
+
+
+@dataclass
+class _Budget:
+    """What may still be decoded of ``origin``, in pixels."""
+
+    origin: str
+    left: float
+
+    def take(self, source: bytes | Path) -> None:
+        """Before a file is decoded."""
+        if self.left == math.inf:
+            return
+        self.left -= images.pixels_to_decode(source)
+        if self.left < 0:
+            raise _SpentError(
+                f"The pictures in {quoted(self.origin)} have more than "
+                f"{images.MAX_SET_PIXELS / 1e9:g} gigapixels in all: save them smaller, or as "
+                "JPEG."
+            )
+
+
 def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
     """Read a directory or a zip that holds one folder of pictures per class.
 
@@ -67,8 +92,9 @@ def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
 
     Args:
         path: the directory or the zip.
-        limited: hold to ``MAX_SET_PICTURES`` and ``MAX_SET_BYTES``, as every upload must; False
-            for a data set its owner names on the command line. Each picture's limits stay.
+        limited: hold to ``MAX_SET_PICTURES``, ``MAX_SET_BYTES`` and ``MAX_SET_PIXELS``, as every
+            upload must; False for a data set its owner names on the command line. Each picture's
+            limits stay.
 
     Returns:
         The classes that have a picture. A picture's name is ``class folder/file``.
@@ -105,8 +131,9 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
         _check_set_size(origin, files)
     names = _class_names(origin, folders)
     classes = []
+    budget = _Budget(origin, images.MAX_SET_PIXELS if limited else math.inf)
     for folder, name in names.items():
-        if pictures := _decoded(folders[folder], skipped):
+        if pictures := _decoded(folders[folder], skipped, budget):
             classes.append((name, pictures))
         else:
             skipped.append(f"The folder {quoted(folder)} has no picture and makes no class.")
@@ -178,13 +205,15 @@ def _check_set_size(origin: str, files: list[_Found]) -> None:
         )
 
 
-def _decoded(files: list[_Found], skipped: list[str]) -> tuple[Picture, ...]:
+def _decoded(files: list[_Found], skipped: list[str], budget: _Budget) -> tuple[Picture, ...]:
     pictures = []
     for file in files:
         try:
             images.check_file_size(file.size, file.name)  # before a zip entry is unpacked
-            pictures.append(images.decode(file.load(), file.name))
-        except _DamagedZipError:
+            source = file.load()
+            budget.take(source)
+            pictures.append(images.decode(source, file.name))
+        except (_DamagedZipError, _SpentError):
             raise
         except InputError as error:
             skipped.append(str(error))

@@ -22,6 +22,9 @@ MAX_PICTURE_BYTES = 20 * MB
 MAX_PICTURE_PIXELS = 40_000_000
 MAX_SET_PICTURES = 2_000
 MAX_SET_BYTES = 300 * MB  # unpacked
+# Of files that are decoded whole, as :func:`pixels_to_decode` counts them: a minute or two of work,
+# which a zip of a few megabytes could otherwise stretch to an hour.
+MAX_SET_PIXELS = 5_000_000_000
 MAX_CLASS_NAME = 80  # characters
 # Longest side of a kept picture. No encoder here looks at more, and 2,000 kept pictures take at
 # most 1.5 GB; kept as phones take them, 2,000 photos would take 72 GB.
@@ -153,16 +156,21 @@ def support_set(classes: Sequence[tuple[str, Sequence[Picture]]]) -> SupportSet:
     if 0 in counts:
         empty = quoted(names[counts.index(0)])
         raise InputError(f"The class {empty} has no picture: add at least 1, or remove the class.")
-    if sum(counts) > MAX_SET_PICTURES:
-        raise InputError(
-            f"A support set of {sum(counts):,} pictures is too large: leave out "
-            f"{sum(counts) - MAX_SET_PICTURES:,} to come down to {MAX_SET_PICTURES:,}."
-        )
+    check_picture_count(sum(counts))
     return SupportSet(
         classes=tuple(names),
         pictures=tuple(picture for _, pictures in classes for picture in pictures),
         labels=np.repeat(np.arange(len(names), dtype=np.int64), counts),
     )
+
+
+def check_picture_count(count: int) -> None:
+    """Raise InputError when a support set of ``count`` pictures is too large to take."""
+    if count > MAX_SET_PICTURES:
+        raise InputError(
+            f"A support set of {count:,} pictures is too large: leave out "
+            f"{count - MAX_SET_PICTURES:,} to come down to {MAX_SET_PICTURES:,}."
+        )
 
 
 def check_file_size(count: int, name: str) -> None:
@@ -174,6 +182,20 @@ def check_file_size(count: int, name: str) -> None:
             f"{quoted(name)} has {megabytes(count)} MB and at most "
             f"{megabytes(MAX_PICTURE_BYTES)} MB are accepted for a picture: save it smaller."
         )
+
+
+def pixels_to_decode(source: bytes | Path) -> int:
+    """How many pixels a file's decoder works through, by its header; 0 where it has none.
+
+    A JPEG is decoded near the kept size, whatever its own, and so counts as that.
+    """
+    try:
+        file = source if isinstance(source, Path) else io.BytesIO(source)
+        with Image.open(file, formats=FORMATS) as image:
+            size = _kept_size(*image.size) if image.format == "JPEG" else image.size
+    except Exception:  # decoding will say what is wrong with it
+        return 0
+    return size[0] * size[1]
 
 
 def megabytes(count: int) -> str:

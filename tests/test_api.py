@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -127,6 +128,11 @@ def test_what_is_wrong_is_told_in_a_sentence(
     assert "give at least one picture" in refusal(ask, letters, [])
     assert "no preset “sketches”" in refusal(ask, letters, query, preset="sketches")
     assert "'letter.png' (19 bytes) is not a picture" in refusal(ask, letters, [str(picture)])
+    many = tmp_path / "many.zip"
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(101):
+            archive.write(query[0], f"{number}/1.png")
+    assert "'many.zip' has 101 classes and at most 100" in refusal(ask, str(many), query)
 
 
 def test_photos_are_answered_by_the_embedded_clip_which_says_so(

@@ -237,6 +237,30 @@ def test_the_limits_are_checked_before_anything_is_decoded(make, monkeypatch):
     assert "at most 2" in refusal(path)
 
 
+def encoded(side: int, kind: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (side, side)).save(stream, kind)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "TIFF", "GIF"])
+def test_too_many_pixels_in_all(make, monkeypatch, kind):
+    pictures = {f"{name}/{i}.bin": encoded(40, kind) for name in ("cat", "dog") for i in range(2)}
+    path = make(pictures | {"cat/notes.txt": b"no picture costs no pixels"})
+    monkeypatch.setattr(images, "MAX_SET_PIXELS", 4 * 40 * 40)
+    assert [len(found) for _, found in read_class_folders(path).classes] == [2, 2]
+    monkeypatch.setattr(images, "MAX_SET_PIXELS", 4 * 40 * 40 - 1)
+    assert "gigapixels in all: save them smaller, or as JPEG" in refusal(path)
+    assert len(read_class_folders(path, limited=False).classes) == 2
+
+
+def test_a_jpeg_counts_as_large_as_it_is_decoded(make, monkeypatch):
+    monkeypatch.setattr(images, "KEPT_SIDE", 8)
+    path = make({"cat/1.jpg": encoded(40, "JPEG"), "dog/1.jpg": encoded(40, "JPEG")})
+    monkeypatch.setattr(images, "MAX_SET_PIXELS", 2 * 8 * 8)
+    assert len(read_class_folders(path).classes) == 2
+
+
 def claim(path: Path, name: str, size: int) -> Path:
     """Make both headers of an entry say that it unpacks to ``size`` bytes."""
     data = bytearray(path.read_bytes())

@@ -9,7 +9,6 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from fewshot import images
-from fewshot.class_folders import read_class_folders
 from fewshot.presets import get_preset
 from fewshot.report import as_json, conditions
 from fewshot.types import InputError
@@ -57,7 +56,7 @@ def classify(support: gr.FileData, queries: list[gr.FileData], preset: str = "dr
         raise InputError("The support is a folder: give a zip of it.")
     # Before the zip, which may be large, so that what is wrong is told at once.
     pictures = [images.decode(_uploaded(query, "queries"), _name(query)) for query in queries]
-    folders = read_class_folders(archive)
+    folders = inputs.read_zip(str(archive))
     support_set = images.support_set(folders.classes)
     answers = compare_at_once(support_set, pictures, preset)
     run_with = conditions(preset, settings_of(Choices(), preset), None)

@@ -42,6 +42,7 @@ def support_of_slots(
         InputError: pictures or a description without a name, a description that is too long, a
             picture that cannot be read, or whatever :func:`fewshot.images.support_set` refuses.
     """
+    images.check_picture_count(sum(len(paths(gallery)) for gallery in galleries))
     classes, described = [], []
     slots = zip(names, galleries, descriptions, strict=True)
     for number, (text, gallery, more) in enumerate(slots, start=1):
