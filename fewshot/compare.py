@@ -135,8 +135,11 @@ def fit(
                 "one."
             )
             continue
-        encoder = tuned_encoder(encoder, method, support_set)
-        method.encoder = encoder
+        try:
+            encoder = method.encoder = tuned_encoder(encoder, method, support_set)
+        except InputError as error:
+            unavailable[name] = str(error)
+            continue
         if encoder.digest not in supports:
             supports[encoder.digest] = embed_support(support_set, encoder, cache)
         support = supports[encoder.digest]
@@ -163,9 +166,19 @@ def compare(
     return fit(support_set, preset, methods, settings, model=model).classify(queries)
 
 
+def tunes_encoder(method: Method) -> bool:
+    """Whether a method's encoder is to learn from each support set, too: CLIP's alone can."""
+    asked = method.settings.last_block and method.name == "finetune"
+    return asked and method.encoder.family == "clip"
+
+
 def tuned_encoder(encoder: Encoder, method: Method, support_set: SupportSet) -> Encoder:
-    """The encoder, or a copy of it tuned to the support set where the method's settings say so."""
-    if not (method.settings.last_block and method.name == "finetune" and encoder.family == "clip"):
+    """The encoder, or a copy of it tuned to the support set where the method's settings say so.
+
+    Raises:
+        InputError: it cannot be tuned, or not to so many pictures.
+    """
+    if not tunes_encoder(method):
         return encoder
     from fewshot.encoders.last_block import tune_last_block
 

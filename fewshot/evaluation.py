@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.compare import tuned_encoder
+from fewshot.compare import tuned_encoder, tunes_encoder
 from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders import get_encoder
@@ -85,11 +86,25 @@ class Evaluation:
     examples: dict[str, np.ndarray] = field(default_factory=dict)
 
     def as_json(self, protocol: dict) -> dict:
-        """``{"protocol": {…, "checkpoints"}, "results": […]}``."""
+        """``{"protocol": {…, "checkpoints"}, "results": […]}``.
+
+        An interval that there is none of is None: JSON has no NaN.
+        """
         return {
             "protocol": protocol | {"checkpoints": self.checkpoints},
-            "results": [asdict(score) for score in self.scores],
+            "results": [_plain(score) for score in self.scores],
         }
+
+
+def _plain(score: MethodScore) -> dict:
+    values = asdict(score) | {"ci95": _or_none(score.ci95)}
+    if score.difference is not None:
+        values["difference"] = tuple(map(_or_none, score.difference))
+    return values
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def as_csv(runs: Iterable[tuple[dict, Evaluation]]) -> str:
@@ -175,7 +190,7 @@ class Evaluator:
             The share of an embedding that is done, 0 to 1, and what it is.
         """
         for method in self._methods.values():
-            if not _tunes_encoder(method):
+            if not tunes_encoder(method):
                 for share in embedded.embedding(method.encoder, method.n_views):
                     yield share, f"embedding for {method.encoder.name}"
 
@@ -194,7 +209,7 @@ class Evaluator:
         """
         n_classes = len(self.pool.classes)
         tallies = {name: Tally(n_classes, self._remembered) for name in self._methods}
-        if any(map(_tunes_encoder, self._methods.values())):
+        if any(map(tunes_encoder, self._methods.values())):
             episodes = episodes.in_portions(1)  # each takes seconds: to be told of, and stopped
         done = 0
         for batch in episodes.batches():
@@ -243,13 +258,9 @@ def _build(name: str, preset: Preset, settings: Settings, model: str | None) -> 
     return METHODS[name](get_encoder(preset.encoder_of(name), model), settings)
 
 
-def _tunes_encoder(method: Method) -> bool:
-    return method.settings.last_block and method.name == "finetune"
-
-
 def _answers(method: Method, batch: EpisodeBatch, embedded: EmbeddedPool) -> Tensor:
     """Probabilities ``(e, q, n_way)``."""
-    if _tunes_encoder(method):
+    if tunes_encoder(method):
         rows = [tuned_answers(method, batch[i], embedded.pool) for i in range(len(batch))]
         return torch.from_numpy(np.stack(rows))
     support = embedded.support(batch, method.encoder, method.n_views)

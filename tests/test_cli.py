@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from PIL import Image
 from tiny_clip import write_tiny_clip
 
 from fewshot.cli import main
+from fewshot.cli.arguments import write_text
 from fewshot.compare import COMPARED, compare
 from fewshot.evaluation import Evaluator
 from fewshot.examples import example_task
@@ -356,3 +358,23 @@ def test_as_a_module():
         check=True,
     )
     assert "python -m fewshot evaluate --dataset omniglot" in ran.stdout
+
+
+def test_results_go_through_a_pipe_and_a_link(tmp_path):
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_text("new", link)
+    assert link.is_symlink() and target.read_text() == "new"
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    write_text("through", pipe)
+    reader.join(timeout=10)
+    assert read == ["through"] and pipe.is_fifo()
+
+
+def test_the_last_block_is_of_clip_alone(capsys):
+    assert main(["evaluate", "--last-block", "--methods", "finetune"]) == 2
+    assert "--preset photos" in capsys.readouterr().err

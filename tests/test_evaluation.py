@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -217,6 +218,23 @@ def test_embeddings_on_disk_are_found_again_by_content(pool, monkeypatch, tmp_pa
     assert len(list(tmp_path.glob("embeddings-*.npy"))) == 4
 
 
+def test_drawings_encoders_are_never_tuned_to_an_episode(pool, monkeypatch):
+    monkeypatch.setattr("fewshot.evaluation.tuned_answers", None)  # calling it would fail
+    settings = Settings(last_block=True)
+    tuned = Evaluator(pool, ["finetune"], settings=settings).run(episodes_of(pool))
+    plain = Evaluator(pool, ["finetune"]).run(episodes_of(pool))
+    np.testing.assert_array_equal(tuned.correct["finetune"], plain.correct["finetune"])
+
+
+def test_an_interval_that_one_episode_has_none_of_is_null(pool):
+    episodes = draw_episodes(pool.labels, Protocol(5, 2, 2), 1, 0)
+    run = Evaluator(pool, ["prototype", "pixels"], against="prototype").run(episodes)
+    report = json.loads(json.dumps(run.as_json({}), allow_nan=False))
+    mean, half = report["results"][1]["difference"]
+    assert mean == run.scores[1].accuracy - run.scores[0].accuracy
+    assert half is None
+
+
 def test_csv_has_a_line_for_each_result(pool):
     evaluator = Evaluator(pool, ["prototype", "pixels"], against="prototype")
     result = evaluator.run(episodes_of(pool))
@@ -229,7 +247,7 @@ def test_csv_has_a_line_for_each_result(pool):
 
 def test_an_encoder_tuned_to_each_episode_is_told_of_after_each(pool, monkeypatch):
     guess = np.eye(5, dtype=np.float32)[np.zeros(10, int)]
-    monkeypatch.setattr("fewshot.evaluation._tunes_encoder", lambda method: True)
+    monkeypatch.setattr("fewshot.evaluation.tunes_encoder", lambda method: True)
     monkeypatch.setattr("fewshot.evaluation.tuned_answers", lambda *_: guess)
     evaluator = Evaluator(pool, ["prototype"])
     steps = evaluator.steps(episodes_of(pool), evaluator.embed([episodes_of(pool)]))

@@ -89,7 +89,7 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
 
 def write_json(values: dict, path: Path | None) -> None:
     """Write JSON to a file, or print it."""
-    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if path is None:
         sys.stdout.write(text)
     else:
@@ -97,13 +97,16 @@ def write_json(values: dict, path: Path | None) -> None:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; a pipe or a device is written to as it is.
 
     Raises:
         InputError: it cannot be written there.
     """
     try:
-        write_atomically(path, text.encode())
+        if path.exists() and not path.is_file():
+            path.write_text(text, "utf-8")
+        else:
+            write_atomically(path.resolve(), text.encode())  # a link stays one
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}).") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import replace
 from itertools import product
@@ -102,12 +103,15 @@ def run(arguments: argparse.Namespace) -> None:
     for name in arguments.methods:
         if name not in METHODS:
             raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
+    preset = get_preset(arguments.preset)
+    if arguments.last_block and preset.encoder_of("finetune") != "clip":
+        raise InputError("--last-block tunes CLIP's image tower: take it with --preset photos.")
     loaded = load_domains(arguments)
     tasks = _tasks(arguments, loaded)
     pool = loaded.pool
     if arguments.distort:
         pool, tasks = _distorted(arguments, pool, tasks)
-    settings = Settings(templates=templates(get_preset(arguments.preset).templates))
+    settings = Settings(templates=templates(preset.templates))
     chosen = {"steps": arguments.steps, "entropy_weight": arguments.entropy_weight}
     chosen |= {"transductive": arguments.transductive, "last_block": arguments.last_block}
     settings = replace(settings, **{k: v for k, v in chosen.items() if v is not None})
@@ -177,7 +181,7 @@ def _distorted(arguments: argparse.Namespace, pool: Pool, tasks: list[Task]):
 
 def _line(score: MethodScore) -> str:
     line = (
-        f"{score.method:<12} {100 * score.accuracy:6.2f} ± {100 * score.ci95:.2f} %   "
+        f"{score.method:<12} {100 * score.accuracy:6.2f}{_half(score.ci95)} %   "
         f"{score.episodes} episodes, {score.queries} queries, "
         f"{score.episodes_per_second:.0f} episodes/s, top-5 {100 * score.top5:.2f} %, "
         f"calibration error {100 * score.calibration_error:.1f} %"
@@ -187,7 +191,12 @@ def _line(score: MethodScore) -> str:
     if score.difference is None:
         return line
     mean, half = score.difference
-    return f"{line}, {100 * mean:+.2f} ± {100 * half:.2f} against {score.against}"
+    return f"{line}, {100 * mean:+.2f}{_half(half)} against {score.against}"
+
+
+def _half(half: float) -> str:
+    """Half an interval in points; nothing where a single episode has none."""
+    return "" if math.isnan(half) else f" ± {100 * half:.2f}"
 
 
 def _ways(text: str) -> list[int | None]:
