@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.data.cache import cache_folder, write_atomically
+from fewshot.data.cache import cache_folder, make_room, write_atomically
 from fewshot.data.pool import Pool
 from fewshot.device import best_device
 from fewshot.embedding_cache import EmbeddingCache
@@ -20,6 +20,8 @@ from fewshot.methods.batch import SupportBatch
 from fewshot.types import Picture
 
 EMBEDDED_AT_ONCE = 512
+# Each other seed and protocol may use other pictures, and makes a table of its own.
+ON_DISK_BYTES = 4 * 2**30
 
 
 class EmbeddedPool:
@@ -100,10 +102,12 @@ class EmbeddedPool:
             content.update(self.pool.pictures[i].digest.encode())
         kept = cache_folder() / f"embeddings-{content.hexdigest()}.npy"
         if kept.exists():
+            kept.touch()  # the longest unused goes first
             return np.load(kept, allow_pickle=False)
         made = yield from self._make(encoder, n_views, wanted)
         buffer = io.BytesIO()
         np.save(buffer, made)
+        make_room("embeddings-*.npy", len(buffer.getbuffer()), ON_DISK_BYTES)
         write_atomically(kept, buffer.getbuffer())
         return made
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fewshot.data.cache import cache_folder, content_key, write_atomically
+from fewshot.data.cache import cache_folder, content_key, make_room, write_atomically
 
 
 @pytest.fixture(autouse=True)
@@ -164,3 +164,16 @@ def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
     while any(writer.is_alive() for writer in writers):
         assert path.read_bytes() in whole
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_room_is_made_by_deleting_the_longest_unused() -> None:
+    folder = cache_folder()
+    for age, name in enumerate(["kept-new", "kept-old", "kept-oldest", "other-oldest"]):
+        (folder / name).write_bytes(bytes(100))
+        os.utime(folder / name, (1_000_000 - age, 1_000_000 - age))
+    make_room("kept-*", size=100, budget=400)
+    assert len(list(folder.iterdir())) == 4
+    make_room("kept-*", size=150, budget=400)
+    assert {path.name for path in folder.iterdir()} == {"kept-new", "kept-old", "other-oldest"}
+    make_room("kept-*", size=500, budget=400)  # then what is written is alone
+    assert {path.name for path in folder.iterdir()} == {"other-oldest"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -35,6 +36,25 @@ def content_key(path: Path) -> str:
             relative = os.path.relpath(Path(folder) / name, path)
             digest.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def make_room(pattern: str, size: int, budget: int) -> None:
+    """Delete the longest unused of the cache's files of a kind before ``size`` bytes are added.
+
+    Args:
+        pattern: of their names.
+        size: of what is to be written.
+        budget: bytes that all of them may take.
+    """
+    kept = []
+    for path in cache_folder().glob(pattern):
+        with contextlib.suppress(FileNotFoundError):  # another process made room
+            status = path.stat()
+            kept.append((status.st_mtime_ns, status.st_size, path))
+    for _, taken, path in sorted(kept, reverse=True):
+        size += taken
+        if size > budget:
+            path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
