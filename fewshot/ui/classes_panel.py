@@ -48,6 +48,8 @@ class ClassesPanel:
         add: the button for one more slot.
         slots: what all slots lie in.
         imported: path of a zip that is shown as a list, or "".
+        as_list: whether one is. A hidden field again: the session, which has the path, may end
+            before the page is closed, and the slots behind the list must not answer in its place.
         listing: what the list lies in.
         compact: the list itself.
         note: what an import left out.
@@ -62,6 +64,7 @@ class ClassesPanel:
     add: gr.Button
     slots: gr.Column
     imported: gr.State
+    as_list: gr.Checkbox
     listing: gr.Column
     compact: gr.HTML
     note: gr.HTML
@@ -70,13 +73,18 @@ class ClassesPanel:
     @property
     def inputs(self) -> list[Any]:
         """What :func:`support_of` takes, in its order."""
-        return [self.imported, self.count, *self._of_slots]
+        return [self.imported, self.as_list, self.count, *self._of_slots]
 
     @property
     def outputs(self) -> list[Any]:
         """What :func:`filled` and :func:`listed` return updates for, in their order."""
-        kind = [self.imported, self.listing, self.compact, self.slots, self.note, self.add]
-        return [*kind, self.count, *self.columns, *self._of_slots]
+        return [*self.of_kind, self.count, *self.columns, *self._of_slots]
+
+    @property
+    def of_kind(self) -> list[Any]:
+        """What :func:`slots_shown` returns updates for."""
+        form = [self.imported, self.as_list, self.listing, self.compact]
+        return [*form, self.slots, self.note, self.add]
 
     @property
     def _of_slots(self) -> list[Any]:
@@ -110,6 +118,7 @@ def build_classes_panel() -> ClassesPanel:
         add=add,
         slots=slots,
         imported=gr.State("", time_to_live=86_400),
+        as_list=gr.Checkbox(visible=False),
         listing=listing,
         compact=compact,
         note=note,
@@ -117,9 +126,9 @@ def build_classes_panel() -> ClassesPanel:
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     panel.events.append(add.click(one_more, panel.count, [panel.count, *columns], **quiet))
     for i, button in enumerate(removes):
-        remove = button.click(partial(removed, i), panel.inputs[1:], panel.outputs, **quiet)
+        remove = button.click(partial(removed, i), panel.inputs[2:], panel.outputs, **quiet)
         panel.events.append(remove)
-    panel.events.append(drop_list.click(slots_shown, None, panel.outputs[:6], **quiet))
+    panel.events.append(drop_list.click(slots_shown, None, panel.of_kind, **quiet))
     imports = upload.upload(
         imported, upload, panel.outputs, api_visibility="private", concurrency_id="zip",
         concurrency_limit=2, show_progress_on=upload,
@@ -205,13 +214,13 @@ def listed(path: str, found: ClassFolders, note: str = "") -> list[Any]:
     """Updates for the panel's outputs that show an imported zip as a list; slots keep theirs."""
     hidden, visible = gr.update(visible=False), gr.update(visible=True)
     compact = class_list(Path(path).name, found.classes)
-    return [path, visible, compact, hidden, note, hidden, *[gr.skip()] * (1 + 4 * MAX_SLOTS)]
+    return [path, True, visible, compact, hidden, note, hidden, *[gr.skip()] * (1 + 4 * MAX_SLOTS)]
 
 
 def slots_shown(note: str = "") -> list[Any]:
-    """Updates for the panel's first six outputs that show the slots, whatever they hold."""
+    """Updates for the first of the panel's outputs that show the slots, whatever they hold."""
     hidden, visible = gr.update(visible=False), gr.update(visible=True)
-    return ["", hidden, "", visible, note, visible]
+    return ["", False, hidden, "", visible, note, visible]
 
 
 @shown
@@ -238,7 +247,9 @@ def support_of(values: Sequence[Any]) -> SupportSet:
     Raises:
         InputError: it is not one yet; says what is missing.
     """
-    path, count, *slots = values
+    path, as_list, count, *slots = values
+    if as_list and not path:
+        raise InputError("The imported zip is no longer kept here: import it again.")
     if path:
         return images.support_set(inputs.read_zip(path).classes)
     return inputs.support_of_slots(*zip(*slots_of(count, slots), strict=True))
