@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
+from fewshot.cli.parser import OneLineParser
 from fewshot.ui import server
 
 
 def main() -> None:
     """Parse the arguments, build the page, serve it."""
-    parser = server.OneLineParser(description=__doc__)
+    parser = OneLineParser(description=__doc__)
     parser.add_argument("--host", default=server.default_host(), help="default: %(default)s")
     parser.add_argument(
         "--port",

@@ -361,6 +361,21 @@ def test_a_removed_class_leaves_no_gap_and_two_slots() -> None:
     assert classes_panel.without(1, [a, b]) == [a, classes_panel.Slot()]
 
 
+def test_a_list_whose_session_has_ended_is_not_answered_for_by_the_slots_behind_it() -> None:
+    path = files.kept_picture(picture(1, 1))
+    slots = [*["a", "b"], *[None] * 8, *[[(path, None)]] * 2, *[None] * 8, *[None] * 10]
+    assert classes_panel.support_of(["", False, 2, *slots]).classes == ("a", "b")
+    with pytest.raises(InputError, match="no longer kept here: import it again"):
+        classes_panel.support_of(["", True, 2, *slots])
+
+
+def test_pictures_are_counted_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "read_file", None)  # reading one would fail
+    gallery = [("gone.png", None)] * 1_500
+    with pytest.raises(InputError, match="3,000 pictures is too large: leave out 1,000"):
+        inputs.support_of_slots(["a", "b"], [gallery, gallery], [None, None])
+
+
 def test_only_shown_slots_count() -> None:
     names, galleries = [f"n{i}" for i in range(10)], [[i] for i in range(10)]
     found = classes_panel.slots_of(2, [*names, *galleries, "first", *[None] * 9])
@@ -384,7 +399,6 @@ def settings(**changed) -> list:
     values = {"steps": 50, "entropy": 0.1, "transductive": False, "last_block": False}
     values |= {
         "temperature": "",
-        "seed": 0,
         "template": AUTOMATIC,
         "own": "",
         "model": None,
@@ -400,7 +414,7 @@ def test_untouched_settings_are_the_engines_defaults() -> None:
     assert choices == Choices()
     engine = Settings()
     assert (choices.steps, choices.temperature) == (engine.steps, engine.temperature)
-    assert (choices.entropy_weight, choices.seed) == (engine.entropy_weight, engine.seed)
+    assert choices.entropy_weight == engine.entropy_weight
     assert choices.transductive is engine.transductive is False
     assert choices.last_block is engine.last_block is False
 
@@ -415,7 +429,7 @@ def test_settings_are_read_as_typed() -> None:
     for changed, sentence in [
         ({"temperature": "warm"}, "is no number"),
         ({"template": OWN, "own": " \n"}, "are empty"),
-        ({"seed": None}, "A number is missing"),
+        ({"steps": None}, "A number is missing"),
     ]:
         with pytest.raises(InputError, match=sentence):
             choices_of(settings(**changed))
@@ -447,7 +461,6 @@ def test_what_was_run_with_goes_into_the_report(
             "templates": list(templates("drawing")),
             "transductive": False,
             "last_block": False,
-            "seed": 0,
             "model": "embedded",
         },
     }
@@ -734,6 +747,7 @@ def test_building_the_page_imports_no_torch() -> None:
         ([], {"GRADIO_SERVER_PORT": "0"}, "a port is a number from 1 to 65535, not '0'"),
         (["--frobnicate"], {}, "unrecognized arguments: --frobnicate"),
         (["--port", "7999", "--host", "256.0.0.1"], {}, "cannot listen on 256.0.0.1:7999"),
+        (["--port", "7999", "--host", "." + "a" * 64], {}, "cannot listen on .a"),
     ],
 )
 def test_bad_arguments_end_in_one_line(

@@ -11,22 +11,16 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from fewshot.cli.parser import OneLineParser
 from fewshot.types import InputError
 
 # Each is a module beside this with HELP, EXAMPLES, add_arguments(parser) and run(arguments).
 COMMANDS = ("train", "tune", "evaluate", "reproduce", "classify", "bench", "download")
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, where argparse prints its usage as well."""
-
-    def error(self, message: str) -> None:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="python -m fewshot",
         description="Few-shot image classification: train, evaluate, classify, measure.",
     )

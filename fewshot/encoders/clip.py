@@ -8,6 +8,7 @@ https://github.com/mlfoundations/open_clip. Imported only when a model is first 
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
@@ -152,7 +153,8 @@ class ClipEncoder(Encoder):
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """See :class:`Encoder`; texts seen before cost nothing."""
-        rows = self._texts.get(texts, lambda new: self._embed_texts([texts[i] for i in new]))
+        keys = [_key_of(text) for text in texts]
+        rows = self._texts.get(keys, lambda new: self._embed_texts([texts[i] for i in new]))
         return np.stack(rows)
 
     @torch.inference_mode()
@@ -174,6 +176,11 @@ class ClipEncoder(Encoder):
                 x = self._network.encode_text(tokens)
             parts.extend(F.normalize(x.float(), dim=1).cpu().numpy())
         return parts
+
+
+def _key_of(text: str) -> bytes:
+    """Its hash: what is kept for all visitors does not hold what one of them typed."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _in_own_precision(network: torch.nn.Module, device: torch.device) -> torch.nn.Module:

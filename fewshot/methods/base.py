@@ -17,6 +17,8 @@ from fewshot.types import InputError, Prediction, Support
 
 # The range in which training W and b makes sense on a handful of pictures.
 MAX_STEPS = 500
+# CLIP reads each of them once for each class name; the longest published set has 80.
+MAX_TEMPLATES = 100
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,13 @@ class Settings:
     Attributes:
         steps: fine-tuning steps of the prototype classifier, 0 to 500; 0 leaves the prototypes.
         temperature: factor on similarities in the softmax, above 0; larger is surer. None takes
-            the one chosen on validation data (or, for CLIP, learned).
+            the one chosen on validation data. Siamese's pair logits have none, and those of names
+            keep the one that CLIP learned.
         entropy_weight: of the prototype classifier's regularisation, 0 to 10.
-        templates: prompts for CLIP, ``{}`` where the class name goes.
+        templates: prompts for CLIP, at most 100, ``{}`` where the class name goes.
         transductive: let fine-tuning look at the queries it is to classify, all at once.
         last_block: let fine-tuning tune the last block of CLIP's image tower, too; it takes
             seconds for each support set, not a fraction of one.
-        seed: of what is random in ``fit``.
 
     Raises:
         InputError: a value outside its range.
@@ -44,7 +46,6 @@ class Settings:
     templates: tuple[str, ...] = ("a photo of a {}.",)
     transductive: bool = False
     last_block: bool = False
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.steps <= MAX_STEPS:
@@ -57,6 +58,10 @@ class Settings:
             raise InputError(
                 "Every prompt template needs {} where the class name goes, and at most 200 "
                 "characters."
+            )
+        if len(self.templates) > MAX_TEMPLATES:
+            raise InputError(
+                f"{len(self.templates):,} prompt templates are too many: keep to {MAX_TEMPLATES}."
             )
 
 

@@ -45,6 +45,19 @@ def choices() -> tuple[list[tuple[str, str]], str]:
     return listed, given or find_clip().name
 
 
+def offered(model: str | None) -> str | None:
+    """The same model, if it is one that can be chosen.
+
+    Raises:
+        InputError: it is not; it comes from a browser, and a path would be looked up here.
+    """
+    from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, clip_name
+
+    if model not in (None, clip_name(None), EMBEDDED, *CLIP_MODELS):
+        raise InputError(f"There is no CLIP model “{model}”: choose {', '.join(CLIP_MODELS)}.")
+    return model
+
+
 def _label(model: ClipModel) -> str:
     note = f", {model.note}" if model.note else ""
     return (

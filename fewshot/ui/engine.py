@@ -13,6 +13,7 @@ from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
 from fewshot.types import Comparison, InputError, MethodResult, Picture, SupportSet
+from fewshot.ui import clip_files
 
 if TYPE_CHECKING:
     from fewshot.methods import Settings
@@ -41,7 +42,6 @@ class Choices:
         temperature: or None for each encoder's own.
         entropy_weight: of fine-tuning.
         templates: prompts for CLIP, or None for the preset's.
-        seed: of what is random.
         model: which CLIP model, or None for the default.
         transductive: whether fine-tuning also learns from the queries, where there are several.
         last_block: whether it also tunes the last block of CLIP's image tower.
@@ -51,7 +51,6 @@ class Choices:
     temperature: float | None = None
     entropy_weight: float = 0.1
     templates: tuple[str, ...] | None = None
-    seed: int = 0
     model: str | None = None
     transductive: bool = False
     last_block: bool = False
@@ -105,12 +104,8 @@ def compare_in_steps(
     """
     yield Step(0.0, "Waking the engine")
     from fewshot.compare import fit
-    from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, clip_name
 
-    model = choices.model
-    # The choice comes from a browser, and a path would be looked up on this machine.
-    if model not in (None, clip_name(None), EMBEDDED, *CLIP_MODELS):
-        raise InputError(f"There is no CLIP model “{model}”: choose {', '.join(CLIP_MODELS)}.")
+    model = clip_files.offered(choices.model)
     settings = settings_of(choices, preset)
     results: dict[str, MethodResult] = {}
     unavailable: dict[str, str] = {}

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from fewshot.types import InputError
+from fewshot.ui import clip_files
 from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import load_data
 from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, without_tables
 from fewshot.ui.evaluate_request import Request
-
-if TYPE_CHECKING:
-    pass
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 PICTURES_AT_ONCE = 32
@@ -37,15 +33,11 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
     yield Step(0.0, "Waking the engine")
     from fewshot.compare import CACHE
     from fewshot.embedded_pool import EmbeddedPool
-    from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, clip_name
     from fewshot.episodes import draw_episodes
     from fewshot.evaluation import Evaluator
     from fewshot.methods import Settings
 
-    model = request.model
-    # The choice comes from a browser, and a path would be looked up on this machine.
-    if model not in (None, clip_name(None), EMBEDDED, *CLIP_MODELS):
-        raise InputError(f"There is no CLIP model “{model}”: choose {', '.join(CLIP_MODELS)}.")
+    model = clip_files.offered(request.model)
     drawn = [
         draw_episodes(pool.labels, protocol, request.episodes, request.seed, pool.groups)
         for protocol in protocols

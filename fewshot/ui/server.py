@@ -11,14 +11,6 @@ class StartError(Exception):
     """The page cannot be served; the message is one line for whoever started it."""
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says in one line what is wrong with the arguments, and leaves with 2."""
-
-    def error(self, message: str) -> None:
-        """See :class:`argparse.ArgumentParser`."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def port(text: str) -> int:
     """A TCP port, of an argument."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65_535):
@@ -69,8 +61,10 @@ def _check_address(host: str, port: int) -> None:
             # As the server will: a port whose last connections are still closing is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    # A name that no domain can have is a UnicodeError.
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StartError(f"cannot listen on {host}:{port}: {why}") from error
 
 
 def _check_model(model: str) -> None:

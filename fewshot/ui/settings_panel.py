@@ -17,9 +17,11 @@ from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
 
 DEFAULTS = Choices()
+# Characters: 100 templates of 200 fit in.
+MAX_OWN_TEMPLATES = 20_100
 # Values of the template choice beside the names of template_sets().
 AUTOMATIC, OWN = "", "own"
-N_SETTINGS = 9  # inputs of the panel
+N_SETTINGS = 8  # inputs of the panel
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,11 @@ def build_settings_panel() -> SettingsPanel:
             "with a large model.",
             elem_id="last-block",
         )  # fmt: skip
-        with gr.Row():
-            # Not a Number: an empty one is turned into 0 as the accordion opens.
-            temperature = gr.Textbox(
-                label="Temperature", placeholder="automatic", info="Larger is surer.",
-                min_width=150, max_length=20,
-            )  # fmt: skip
-            seed = gr.Number(
-                DEFAULTS.seed, precision=0, label="Seed", info="Of whatever is random.",
-                min_width=150,
-            )  # fmt: skip
+        # Not a Number: an empty one is turned into 0 as the accordion opens.
+        temperature = gr.Textbox(
+            label="Temperature", placeholder="automatic", max_length=20,
+            info="Of triplet and fine-tuning: larger is surer.",
+        )  # fmt: skip
         named_sets = [(f"{name}: “{texts[0]}” …", name) for name, texts in template_sets().items()]
         template = gr.Dropdown(
             [("As the preset has it", AUTOMATIC), *named_sets, ("My own", OWN)],
@@ -79,7 +76,7 @@ def build_settings_panel() -> SettingsPanel:
         )  # fmt: skip
         own = gr.Textbox(
             label="Your templates, one to a line", placeholder="a painting of a {}.", lines=2,
-            info="{} stands for the class name.", visible=False,
+            info="{} stands for the class name.", visible=False, max_length=MAX_OWN_TEMPLATES,
         )  # fmt: skip
         # Filled as the page loads: the list of models comes with the engine.
         model = gr.Dropdown(
@@ -91,9 +88,9 @@ def build_settings_panel() -> SettingsPanel:
             reset = gr.Button("Reset settings", size="sm", elem_id="reset-settings")
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     template.change(lambda chosen: gr.update(visible=chosen == OWN), template, own, **quiet)
-    values = [steps, entropy, transductive, last_block, temperature, seed, template, own]
+    values = [steps, entropy, transductive, last_block, temperature, template, own]
     first = [DEFAULTS.steps, DEFAULTS.entropy_weight, DEFAULTS.transductive, DEFAULTS.last_block]
-    defaults = [*first, "", DEFAULTS.seed, AUTOMATIC, ""]
+    defaults = [*first, "", AUTOMATIC, ""]
     reset.click(lambda: defaults, None, values, **quiet)
     model.change(model_status, model, [status, download], **quiet)
     download.click(
@@ -109,15 +106,14 @@ def choices_of(values: Sequence[Any]) -> Choices:
     Raises:
         InputError: own templates are asked for and none is given, or a number is missing.
     """
-    steps, entropy, transductive, last_block, temperature, seed, template, own, model = values
-    if seed is None or steps is None or entropy is None:
+    steps, entropy, transductive, last_block, temperature, template, own, model = values
+    if steps is None or entropy is None:
         raise InputError("A number is missing under Settings: type one, or reset them.")
     return Choices(
         steps=int(steps),
         temperature=chosen_temperature(temperature),
         entropy_weight=float(entropy),
         templates=chosen_templates(template, own),
-        seed=int(seed),
         model=model or None,
         transductive=bool(transductive),
         last_block=bool(last_block),
