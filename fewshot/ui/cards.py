@@ -11,6 +11,8 @@ from fewshot.ui.results import Results, n_right, odd_ones, percent, raw, verdict
 
 TOP = 5
 MOST_ROWS = 12  # of a table that is shown whole
+# Letters of a word that fits under a small picture; smaller type has room for two or three more.
+SHORT_WORD = 8
 
 # What a method goes by, in one line under its answer.
 _LINES = {
@@ -164,10 +166,15 @@ def _evidence(results: Results, result: MethodResult, query: int, name: str) -> 
         figures.append(
             f'<figure title="{escaped(told)}">'
             f"{image(results.supports[neighbour.position], f'A picture of {neighbour.label}')}"
-            f"<figcaption><b>{escaped(neighbour.label)}</b><span>{similarity}</span>"
+            f"<figcaption>{_name(neighbour.label)}<span>{similarity}</span>"
             f"{own and f'<span>{own}</span>'}</figcaption></figure>"
         )
     return f'<div class="evidence">{"".join(figures)}</div>'
+
+
+def _name(label: str) -> str:
+    long = any(len(word) > SHORT_WORD for word in label.split())
+    return f"<b{' class=long' if long else ''}>{escaped(label)}</b>"
 
 
 def _own_measure(result: MethodResult, query: int, neighbour: Neighbour, name: str) -> str:
