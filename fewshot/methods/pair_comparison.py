@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 # Pairs compared at a time: at 512 dimensions, 64 MB of differences.
@@ -28,8 +27,12 @@ def compared(head: nn.Module, queries: Tensor, rows: Tensor) -> Tensor:
     at_once = PAIRS_AT_ONCE * AT_DIMENSIONS // max(AT_DIMENSIONS, queries.shape[2])
     tasks_at_once = max(1, at_once // (queries.shape[1] * rows.shape[1]))
     queries_at_once = max(1, at_once // rows.shape[1])
-    parts = []
-    for q, x in zip(queries.split(tasks_at_once), rows.split(tasks_at_once), strict=True):
-        of_queries = q.split(queries_at_once, dim=1)
-        parts.append(torch.cat([head(some.unsqueeze(2), x.unsqueeze(1)) for some in of_queries], 1))
-    return torch.cat(parts)
+    # Made once and filled in: small results kept between large differences scatter the heap, which
+    # then grew to 4 GB.
+    found = queries.new_empty(len(queries), queries.shape[1], rows.shape[1])
+    for task in range(0, len(queries), tasks_at_once):
+        tasks = slice(task, task + tasks_at_once)
+        for query in range(0, queries.shape[1], queries_at_once):
+            some = slice(query, query + queries_at_once)
+            found[tasks, some] = head(queries[tasks, some].unsqueeze(2), rows[tasks].unsqueeze(1))
+    return found
