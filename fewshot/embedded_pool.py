@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.data.cache import cache_folder, make_room, write_atomically
+from fewshot.data.cache import cache_folder, load_array, make_room, write_atomically
 from fewshot.data.pool import Pool
-from fewshot.device import best_device
+from fewshot.device import best_device, precision_name
 from fewshot.embedding_cache import EmbeddingCache
 from fewshot.encoders.base import Encoder
 from fewshot.episodes import EpisodeBatch, Episodes
@@ -97,13 +97,14 @@ class EmbeddedPool:
         """From the user's cache, or made now: ``(len(wanted), …)``."""
         if not self._on_disk or encoder.checkpoint is None:
             return (yield from self._make(encoder, n_views, wanted))
-        content = hashlib.blake2b(f"{encoder.digest} {n_views}".encode(), digest_size=16)
+        device = best_device()
+        made_by = f"{encoder.digest} {n_views} {device.type} {precision_name(device)}"
+        content = hashlib.blake2b(made_by.encode(), digest_size=16)
         for i in wanted:
             content.update(self.pool.pictures[i].digest.encode())
         kept = cache_folder() / f"embeddings-{content.hexdigest()}.npy"
-        if kept.exists():
-            kept.touch()  # the longest unused goes first
-            return np.load(kept, allow_pickle=False)
+        if (found := load_array(kept)) is not None:
+            return found
         made = yield from self._make(encoder, n_views, wanted)
         buffer = io.BytesIO()
         np.save(buffer, made)

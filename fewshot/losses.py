@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.class_logits import minus_squared_distances
+
 
 def pair_loss(logits: Tensor, same: Tensor) -> Tensor:
     """Binary cross-entropy of "these two show the same class" (Koch et al. 2015).
@@ -65,8 +67,7 @@ def batch_hard_triplet_loss(x: Tensor, labels: Tensor, margin: float) -> Tensor:
         The mean over the anchors that have both a positive and a negative; 0, with a gradient of
         0, when none has.
     """
-    squares = x.square().sum(1)
-    distances = (squares[:, None] + squares[None, :] - 2 * x @ x.T).detach()
+    distances = -minus_squared_distances(x.detach(), x.detach())
     same = labels[:, None] == labels[None, :]
     itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
     hardest_positive = distances.masked_fill(~same | itself, -torch.inf).argmax(1)
@@ -105,7 +106,8 @@ def one_shot_loss(x: Tensor, labels: Tensor, scale: float, margin: float) -> Ten
         scale: factor on cosines.
         margin: by which the cosine to the true support is to be the greater.
     """
-    logits = scale * x @ x.T
+    with torch.autocast(x.device.type, enabled=False):  # near 1, 8 bits tell few cosines apart
+        logits = scale * x @ x.T
     same = labels.unsqueeze(1) == labels
     others = logits.masked_fill(same, -torch.inf).logsumexp(1)
     i, j = (same & ~torch.eye(len(x), dtype=torch.bool, device=x.device)).nonzero(as_tuple=True)

@@ -6,9 +6,17 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fewshot.data.cache import cache_folder, content_key, make_room, write_atomically
+from fewshot.data.cache import (
+    cache_folder,
+    content_key,
+    load_array,
+    make_room,
+    write_atomically,
+)
+from fewshot.types import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -177,3 +185,23 @@ def test_room_is_made_by_deleting_the_longest_unused() -> None:
     assert {path.name for path in folder.iterdir()} == {"kept-new", "kept-old", "other-oldest"}
     make_room("kept-*", size=500, budget=400)  # then what is written is alone
     assert {path.name for path in folder.iterdir()} == {"other-oldest"}
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x93NUMPY cut short", None])
+def test_half_an_array_is_none(damaged: bytes | None) -> None:
+    kept = cache_folder() / "kept.npy"
+    assert load_array(kept) is None
+    np.save(kept, np.arange(6))
+    os.utime(kept, (1, 1))
+    np.testing.assert_array_equal(load_array(kept), np.arange(6))
+    assert kept.stat().st_mtime > 1  # used now, so the last to go
+    np.testing.assert_array_equal(load_array(kept, "r"), np.arange(6))
+    kept.write_bytes(kept.read_bytes()[:-8] if damaged is None else damaged)
+    assert load_array(kept) is None and load_array(kept, "r") is None
+
+
+def test_a_cache_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match="name another in FEWSHOT_CACHE"):
+        cache_folder()

@@ -142,6 +142,14 @@ def test_photos_are_read_in_the_order_of_the_table(tmp_path: Path, monkeypatch) 
     assert found.images[1, 2, 5, 5].tolist() == [202, 32, 32]
     monkeypatch.setattr("fewshot.data.photos._decoded", None)  # the second time it is not needed
     assert np.array_equal(load_photos(tmp_path).images, found.images)
+    monkeypatch.undo()
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    table = tmp_path / "classes.csv"
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *rows[::-1]]))
+    turned = load_photos(tmp_path)
+    assert turned.names == found.names[::-1]
+    assert np.array_equal(turned.images, found.images[::-1])
 
 
 def test_missing_or_odd_photo_data_is_told(tmp_path: Path) -> None:
@@ -150,6 +158,12 @@ def test_missing_or_odd_photo_data_is_told(tmp_path: Path) -> None:
     photo_tree(tmp_path)
     (tmp_path / "classes.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="wnid and names"):
+        load_photos(tmp_path)
+    (tmp_path / "classes.csv").write_bytes("wnid,names\nn1,Käse\n".encode("latin-1"))
+    with pytest.raises(InputError, match="not CSV in UTF-8"):
+        load_photos(tmp_path)
+    (tmp_path / "classes.csv").write_text("wnid,names\n")
+    with pytest.raises(InputError, match="lists no class"):
         load_photos(tmp_path)
 
 

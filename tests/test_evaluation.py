@@ -213,9 +213,18 @@ def test_embeddings_on_disk_are_found_again_by_content(pool, monkeypatch, tmp_pa
         patch.setattr(encoder, "embed_views", None)
         again = Evaluator(pool, ["finetune"], on_disk=True).run(episodes_of(pool))
     np.testing.assert_array_equal(first.correct["finetune"], again.correct["finetune"])
+    for kept in tmp_path.glob("embeddings-*.npy"):
+        kept.write_bytes(kept.read_bytes()[:100])  # as a full disk leaves it
+    mended = Evaluator(pool, ["finetune"], on_disk=True).run(episodes_of(pool))
+    np.testing.assert_array_equal(first.correct["finetune"], mended.correct["finetune"])
+    monkeypatch.setattr("fewshot.embedded_pool.precision_name", lambda device: "another")
+    Evaluator(pool, ["finetune"], on_disk=True).run(episodes_of(pool))
+    assert len(list(tmp_path.glob("embeddings-*.npy"))) == 4
+    monkeypatch.undo()
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
     other = replace(pool, pictures=pool.pictures[::-1], labels=pool.labels[::-1])
     Evaluator(other, ["finetune"], on_disk=True).run(episodes_of(other))
-    assert len(list(tmp_path.glob("embeddings-*.npy"))) == 4
+    assert len(list(tmp_path.glob("embeddings-*.npy"))) == 6
 
 
 def test_drawings_encoders_are_never_tuned_to_an_episode(pool, monkeypatch):

@@ -593,7 +593,7 @@ def test_a_loss_that_is_no_number_ends_the_run(characters: Characters, tmp_path:
     settings, state = recipe(), tmp_path / "state"
     run = begin(settings, characters)
     torch.nn.init.constant_(run.objective.rows, math.nan)
-    with pytest.raises(RuntimeError, match="nan at step 12"):
+    with pytest.raises(InputError, match="nan at step 12"):
         train(run, settings, characters.train, characters.validation, state=state)
     assert not state.exists()
 

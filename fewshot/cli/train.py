@@ -115,7 +115,8 @@ def run(arguments: argparse.Namespace) -> None:
             )
             ended = _trainer(arguments.method)(recipe, session)
     except OSError as error:
-        raise InputError(f"{arguments.output} cannot be written ({error.strerror}).") from error
+        path = error.filename or arguments.output
+        raise InputError(f"{path} cannot be read or written ({error.strerror}).") from error
     figures = ", ".join(f"{k} {v:.4f}" for k, v in ended.validation.items() if k != "score")
     print(f"{arguments.output}: best at step {ended.best_step}, validation accuracy {figures}")
     if stop:

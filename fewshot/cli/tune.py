@@ -1,4 +1,4 @@
-"""``tune``: choose how far methods learn from a support set, on validation classes."""
+"""``tune``: choose how far methods learn from a support set, on what was kept for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from fewshot.cli.arguments import at_least, names, output_file
 from fewshot.types import InputError
 
-HELP = "Choose learning rates and steps for learning from a support set, on validation classes."
+HELP = "Choose how to learn from a support set, on classes and pictures kept out of training."
 EXAMPLES = """\
   python -m fewshot tune drawings --data omniglot
   python -m fewshot tune clip --data photos"""

@@ -7,14 +7,40 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fewshot.types import InputError
 
 
 def cache_folder() -> Path:
-    """``$FEWSHOT_CACHE``, else ``fewshot`` under ``$XDG_CACHE_HOME`` or ``~/.cache``; created."""
+    """``$FEWSHOT_CACHE``, else ``fewshot`` under ``$XDG_CACHE_HOME`` or ``~/.cache``; created.
+
+    Raises:
+        InputError: it cannot be.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("FEWSHOT_CACHE") or Path(base) / "fewshot")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The cache folder {folder} cannot be made ({error.strerror}): name another in "
+            "FEWSHOT_CACHE."
+        ) from error
     return folder
+
+
+def load_array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray | None:
+    """An array kept in the cache, now the last to go; None where there is none, or half of one."""
+    try:
+        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    with contextlib.suppress(OSError):  # a cache that may only be read
+        os.utime(path)
+    return array
 
 
 def content_key(path: Path) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fewshot.data.cache import cache_folder, content_key
+from fewshot.data.cache import cache_folder, content_key, load_array
 from fewshot.data.pool import Pool
 from fewshot.types import InputError, Picture
 
@@ -62,17 +64,25 @@ def load_photos(folder: Path) -> Photos:
     for path in (archive, table):
         if not path.is_file():
             raise InputError(f"There is no {path.name} in {folder}.")
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
         names = {row["wnid"]: tuple(n.strip() for n in row["names"].split(",")) for row in rows}
     except (KeyError, AttributeError) as error:
         raise InputError(f"{table} has no columns wnid and names.") from error
-    kept = cache_folder() / f"photos-{content_key(archive)}.npy"
-    if not kept.exists():
-        _decode_to(kept, archive, list(names))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table} is not CSV in UTF-8: save it as that.") from error
+    if not names:
+        raise InputError(f"{table} lists no class.")
+    # The rows follow the table, so which classes it has, and in what order, is part of the key.
+    listed = hashlib.blake2b("\n".join(names).encode(), digest_size=8).hexdigest()
+    kept = cache_folder() / f"photos-{content_key(archive)}-{listed}.npy"
     # Mapped, not read: a split's classes are all that is wanted at a time.
-    return Photos(np.load(kept, mmap_mode="r", allow_pickle=False), tuple(names.values()))
+    images = load_array(kept, "r")
+    if images is None:
+        _decode_to(kept, archive, list(names))
+        images = np.load(kept, mmap_mode="r", allow_pickle=False)
+    return Photos(images, tuple(names.values()))
 
 
 def split_photos(photos: Photos, split: str) -> Photos:
@@ -108,12 +118,13 @@ def _decode_to(kept: Path, archive: Path, wnids: list[str]) -> None:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, wnids)
             shape = (len(wnids), len(members[0]), SIDE, SIDE, 3)
-            part = kept.with_suffix(".part.npy")
-            images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            for c, files in enumerate(members):
-                images[c] = np.stack([_decoded(opened.read(file)) for file in files])
-            images.flush()
-            part.replace(kept)
+            with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+                part = Path(folder) / kept.name
+                images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+                for c, files in enumerate(members):
+                    images[c] = np.stack([_decoded(opened.read(file)) for file in files])
+                images.flush()
+                part.replace(kept)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise InputError(f"{archive} cannot be read as photos by class ({error}).") from error
 

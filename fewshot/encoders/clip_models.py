@@ -61,8 +61,8 @@ CLIP_MODELS = {
 DEFAULT_CLIP = "ViT-B-32"
 # Shipped with the project: what answers where no other model is on the machine.
 EMBEDDED = "embedded"
-# What of a model's card is believed, and up to which value.
-MOST_SAID = {"crop": 1.0, "enlarge": 4.0, "temperature": 1000.0}
+# What of a model's card is believed, and between which values.
+BELIEVED = {"crop": (0.05, 1.0), "enlarge": (0.25, 4.0), "temperature": (0.01, 1000.0)}
 EMBEDDED_FOLDER = Path(__file__).parents[2] / "assets" / "checkpoints" / "clip-embedded"
 
 
@@ -204,10 +204,11 @@ def _of_card(folder: Path) -> dict[str, float]:
     """What of a :class:`ClipFolder` the card of a model made by ``train clip`` says."""
     try:
         card = json.loads((folder / CARD_FILE).read_text("utf-8"))
-        said = {key: float(card[key]) for key in MOST_SAID if key in card}
+        said = {key: float(card[key]) for key in BELIEVED if key in card}
     except (OSError, ValueError, TypeError):
         return {}
-    return {key: value for key, value in said.items() if 0 < value <= MOST_SAID[key]}
+    believable = {key: least <= said.get(key, 0) <= most for key, (least, most) in BELIEVED.items()}
+    return {key: value for key, value in said.items() if believable[key]}
 
 
 def _check_reachable(repository: str) -> None:

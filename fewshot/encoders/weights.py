@@ -22,7 +22,8 @@ def card_path(weights: Path) -> Path:
 
 def sha256(path: Path) -> str:
     """Hex digest of a file, as evaluation results name their checkpoints."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], card: dict[str, Any]) -> None:
@@ -40,7 +41,8 @@ def load_card(path: Path) -> dict[str, Any]:
     """
     try:
         card = json.loads(card_path(path).read_text("utf-8"))
-        facts = {"data": dict(card["data"]), "licence": str(card["licence"])}
+        data = dict(card["data"])
+        facts = {"data": data | {"name": str(data["name"])}, "licence": str(card["licence"])}
         return card | facts | {"architecture": dict(card["architecture"])}
     except FileNotFoundError as error:
         raise InputError(f"There is no checkpoint card at {card_path(path)}.") from error

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fewshot import __version__
-from fewshot.data.cache import cache_folder, write_atomically
+from fewshot.data.cache import cache_folder, load_array, write_atomically
 from fewshot.data.omniglot import Omniglot, load_omniglot
 from fewshot.device import best_device
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
@@ -26,8 +26,8 @@ from fewshot.encoders.weights import (
     sha256,
     without_prefix,
 )
+from fewshot.training.drawings_objective import DrawingsObjective, TrainingData
 from fewshot.training.loop import Run, kept_weights, outcome, start
-from fewshot.training.objectives import TrainingData
 from fewshot.training.recipe import Recipe
 from fewshot.training.session import Session
 from fewshot.training.timing import seconds_a_step
@@ -59,8 +59,8 @@ def ink_of(data: Omniglot, size: int) -> np.ndarray:
     """
     key = hashlib.blake2b(data.images, digest_size=16).hexdigest()
     kept = cache_folder() / f"ink-{key}-{size}-v{INK_VERSION}.npy"
-    if kept.exists():
-        return np.load(kept, allow_pickle=False)
+    if (found := load_array(kept)) is not None:
+        return found
     ink = np.stack([find_ink(picture.pixels, size) for picture in data.pool().pictures])
     ink = ink.reshape(*data.images.shape[:2], size, size)
     buffer = io.BytesIO()
@@ -138,10 +138,17 @@ def write_checkpoint(
         "data": characters.facts,
         "recipe": recipe.as_dict(),
         "warm_start": warm_start,
-        "temperature": choose_temperature(run.objective, characters.validation),
+        **_temperature(run.objective, characters.validation),
         **outcome(run, "20-way 1-shot, characters not trained on"),
     }
     save_weights(output, half_precision(kept_weights(run)), card)
+
+
+def _temperature(objective: DrawingsObjective, validation: ValidationSet) -> dict:
+    """For the card; nothing where the method has no use for one."""
+    if not objective.has_temperature:
+        return {}
+    return {"temperature": choose_temperature(objective, validation)}
 
 
 def trained_encoder(path: Path) -> tuple[ConvNetConfig, dict[str, Tensor], dict]:

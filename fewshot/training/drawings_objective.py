@@ -63,9 +63,11 @@ class DrawingsObjective(Objective):
 
     Attributes:
         unit_norm: whether the method asks for embeddings of length 1.
+        has_temperature: whether its probabilities have one; not where a head learned the logits.
     """
 
     unit_norm: bool = True
+    has_temperature: bool = True
 
     def __init__(self, encoder: ConvNet, recipe: Recipe, n_classes: int) -> None:
         super().__init__()

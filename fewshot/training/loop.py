@@ -189,7 +189,9 @@ def train(
             mean = float(torch.stack(losses).mean())
             on_progress(Progress(run.step, recipe.steps, mean, rate, run.validation))
             if not math.isfinite(mean):
-                raise RuntimeError(f"the loss is {mean} at step {run.step}: lower the rate")
+                raise InputError(
+                    f"The loss is {mean} at step {run.step}: begin again at a lower learning rate."
+                )
             losses, reported = [], time.monotonic()
         if state is not None and time.monotonic() - saved > SAVE_EVERY_SECONDS:
             run.save(state, recipe)

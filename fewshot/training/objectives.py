@@ -95,6 +95,8 @@ class PrototypeObjective(DrawingsObjective):
 class SiameseObjective(DrawingsObjective):
     """Binary cross-entropy on pairs, half of them of the same class."""
 
+    has_temperature = False
+
     def build(self, n_classes: int) -> None:
         """The pair head."""
         self.head = PairHead(self.encoder.config.dim)

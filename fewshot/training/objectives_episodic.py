@@ -119,6 +119,8 @@ class PrototypicalObjective(EpisodicObjective):
 class RelationObjective(EpisodicObjective):
     """Relation scores drawn to 1 for the true class and to 0 for the others (Sung et al. 2018)."""
 
+    has_temperature = False
+
     def build(self, n_classes: int) -> None:
         """The module that compares."""
         self.relation = RelationHead(self.encoder.config.dim)

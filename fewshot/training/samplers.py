@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fewshot.types import InputError
+
 
 def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
     """The source of every random number of one step.
@@ -60,7 +62,10 @@ def draw_grid(
 ) -> tuple[Tensor, Tensor]:
     """``n_images`` distinct images of each class: ids and image numbers ``(n * n_images,)``."""
     if n_images > n_per_class:
-        raise ValueError(f"{n_images} distinct images of each class asked for, of {n_per_class}")
+        raise InputError(
+            f"Training takes {n_images} different drawings of each class at a time, and the data "
+            f"have {n_per_class}: give more of each."
+        )
     device = generator.device
     scores = torch.rand(len(classes), n_per_class, generator=generator, device=device)
     numbers = scores.argsort(1)[:, :n_images]
