@@ -29,10 +29,25 @@ def attention_logits(
     queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
 ) -> Tensor:
     """``log Σ_{i of class c} exp(τ·cos(q, x_i))`` (Vinyals et al. 2016): a sum, not a mean."""
-    logits = temperature * F.normalize(queries, dim=-1) @ F.normalize(supports, dim=-1).mT
-    largest = logits.amax(-1, keepdim=True)  # taken out so that exp does not overflow
-    sums = (logits - largest).exp() @ (membership > 0).to(logits.dtype)
-    return sums.clamp_min(torch.finfo(sums.dtype).tiny).log() + largest
+    cosines = F.normalize(queries, dim=-1) @ F.normalize(supports, dim=-1).mT
+    return class_logsumexp(temperature * cosines, membership > 0)
+
+
+def class_logsumexp(logits: Tensor, members: Tensor) -> Tensor:
+    """``log Σ_{i of class c} exp(z_i)`` of ``(…, q, n)``: ``(…, q, n_way)``.
+
+    Each class's own largest is taken out before the exponential: by the largest of all, what is far
+    behind it would vanish, and all classes far behind seem equally far.
+
+    Args:
+        logits: z, of each support picture.
+        members: ``(n, n_way)`` bool, one True in each row and at least one in each column.
+    """
+    labels = members.to(torch.uint8).argmax(1).expand(logits.shape)
+    largest = logits.new_full((*logits.shape[:-1], members.shape[1]), -torch.inf)
+    largest = largest.scatter_reduce(-1, labels, logits.detach(), "amax")
+    sums = (logits - largest.gather(-1, labels)).exp() @ members.to(logits.dtype)
+    return sums.log() + largest
 
 
 def centroid_logits(

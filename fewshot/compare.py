@@ -146,7 +146,10 @@ def fit(
         if method.n_views:
             views = cache.embed(encoder, support_set.pictures, method.n_views).embeddings
             support = replace(support, views=views)
-        fitted[name] = FittedMethod(method.fit(support), support, encoder)
+        try:
+            fitted[name] = FittedMethod(method.fit(support), support, encoder)
+        except InputError as error:
+            unavailable[name] = str(error)
     if not fitted:
         raise InputError(next(iter(unavailable.values())))
     elapsed = (time.perf_counter() - began) * 1000
@@ -168,7 +171,8 @@ def compare(
 
 def tunes_encoder(method: Method) -> bool:
     """Whether a method's encoder is to learn from each support set, too: CLIP's alone can."""
-    asked = method.settings.last_block and method.name == "finetune"
+    settings = method.settings
+    asked = settings.last_block and settings.steps > 0 and method.name == "finetune"
     return asked and method.encoder.family == "clip"
 
 

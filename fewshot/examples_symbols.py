@@ -58,7 +58,8 @@ class Symbols:
             key=self.key,
             title=self.title,
             description="Everyday symbols, each shown by one odd drawing that looks more like "
-            "another of them: the pictures mislead, and CLIP, which knows the names, does better.",
+            "another of them: the pictures mislead, and CLIP, which knows the names, does better. "
+            "The adapter believes the pictures and is misled with them.",
             preset="drawings",
             support=SupportSet(names, tuple(shown), np.arange(len(names), dtype=np.int64)),
             queries=queries,

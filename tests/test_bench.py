@@ -11,7 +11,8 @@ import torch
 from omniglot_tree import write_omniglot_tree
 from torch.utils.data import DataLoader
 
-from fewshot.bench import evaluation
+from fewshot.bench import classify, evaluation
+from fewshot.bench import training as training_bench
 from fewshot.bench.timing import alternating_medians, seconds
 from fewshot.bench.training import PictureByPicture
 from fewshot.encoders.augment import Augmentation
@@ -69,3 +70,24 @@ def test_without_easyfsl_its_bench_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "easyfsl.methods", None)
     with pytest.raises(InputError, match="pip install easyfsl"):
         evaluation.measure()
+
+
+def test_a_comparison_is_measured_beside_one_forward_pass(monkeypatch):
+    monkeypatch.setattr(classify, "ROUNDS", 1)
+    monkeypatch.setattr(classify, "MODEL", "ViT-S-32-alt")  # smaller: what it takes is not asked
+    figures = classify.measure()
+    assert all(value >= 0 for key, value in figures.items() if key != "device")
+    ours = figures["comparison of five methods, 5-way 5-shot, one query, ms"]
+    raw = figures["one raw open_clip preprocessing and forward, ViT-B/32, ms"]
+    assert figures["ratio, comparison to raw forward"] == pytest.approx(ours / raw, rel=0.05)
+
+
+def test_the_training_module_is_measured_beside_a_data_loader(tmp_path, monkeypatch):
+    write_omniglot_tree(tmp_path, alphabets=1, characters=3, drawers=4)
+    monkeypatch.setattr(training_bench, "BATCH", 16)
+    monkeypatch.setattr(training_bench, "BASELINE_IMAGES", 64)
+    monkeypatch.setattr(training_bench, "OUR_BATCHES", 3)
+    monkeypatch.setattr(training_bench, "NETWORK_BATCHES", 2)
+    figures = training_bench.measure(tmp_path)
+    assert all(value > 0 for key, value in figures.items() if "pictures per second" in key)
+    assert len(figures) == 8

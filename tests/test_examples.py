@@ -229,10 +229,25 @@ def test_symbols_are_not_told_by_their_one_picture() -> None:
     assert np.mean([a == b for a, b in zip(nearest, other.answers, strict=True)]) >= 0.6
 
 
-@pytest.mark.parametrize("key", ["alphabet", "symbols"])
-def test_who_wins_is_said(key: str) -> None:
-    text = example_task(key).description
-    assert {"alphabet": "pictures beat names", "symbols": "the pictures mislead"}[key] in text
+def test_who_wins_is_said_and_so() -> None:
+    from fewshot.compare import compare
+
+    def right(key: str) -> dict[str, float]:
+        task = example_task(key)
+        results = compare(task.support, task.queries, task.preset, model="embedded").results
+        return {
+            name: float(np.mean(np.array(result.prediction.labels) == task.answers))
+            for name, result in results.items()
+        }
+
+    assert "pictures beat names" in example_task("alphabet").description
+    letters = right("alphabet")
+    assert letters.pop("clip") < 0.4  # one in five by chance
+    assert min(letters.values()) >= 0.8
+    assert "the pictures mislead" in example_task("symbols").description
+    symbols = right("symbols")
+    assert symbols.pop("clip") >= 0.8
+    assert max(symbols.values()) <= 0.4
 
 
 def test_a_drawing_of_a_glyph_is_that_of_its_strokes_alone() -> None:

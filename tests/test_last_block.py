@@ -24,7 +24,7 @@ from fewshot.encoders.last_block import (
 from fewshot.examples import example_task
 from fewshot.methods import Settings
 from fewshot.metrics import normalise, softmax
-from fewshot.types import InputError, Picture
+from fewshot.types import InputError, Picture, SupportSet
 
 
 def sharp_tiny_clip(folder: Path) -> Path:
@@ -133,3 +133,27 @@ def test_in_a_comparison_it_is_finetunes_alone(task, tmp_path):
     }
     np.testing.assert_allclose(*probabilities["prototype"], atol=1e-5)
     assert np.abs(np.subtract(*probabilities["finetune"])).max() > 1e-5
+
+
+def test_at_no_steps_the_tower_stays_too(task):
+    settings = Settings(steps=0, last_block=True)
+    results = compare(
+        task.support,
+        task.queries[:3],
+        "photos",
+        ("finetune", "prototype"),
+        settings,
+        model="embedded",
+    ).results
+    np.testing.assert_array_equal(
+        results["finetune"].prediction.probabilities, results["prototype"].prediction.probabilities
+    )
+
+
+def test_too_many_pictures_leave_the_other_methods_their_answers(task):
+    support = SupportSet(("a", "b"), task.support.pictures[:1] * 206, np.arange(206) % 2)
+    fitted = fit(
+        support, "photos", ("prototype", "finetune"), Settings(last_block=True), model="embedded"
+    )
+    assert list(fitted.methods) == ["prototype"]
+    assert "too many to tune" in fitted.unavailable["finetune"]

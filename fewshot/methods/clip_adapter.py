@@ -106,8 +106,8 @@ class ClipAdapter(ClipZeroShot):
             doubt += (DOUBT_OF_VIEWS - DOUBT) * max(0.0, told)
         names_alone = (0.0, BETAS[0], 1.0)
         best, chosen, surest = 0.0, names_alone, 0.0
-        for alpha, beta in product(ALPHAS, BETAS):
-            affinity = np.nan_to_num(_class_affinities(cosines, beta, support))
+        nearness = [_class_affinities(cosines, beta, support) for beta in BETAS]
+        for alpha, (beta, affinity) in product(ALPHAS, zip(BETAS, nearness, strict=True)):
             losses, sharpness = self._losses(text + alpha * affinity, labels)
             change = class_means((losses - by_name)[None], pictures, len(support.labels))[0]
             mean, error = change.mean(), change.std() / np.sqrt(len(change))
@@ -185,9 +185,8 @@ def _left_out(support: Support, view_likeness: float) -> tuple[np.ndarray, np.nd
 
 
 def _class_affinities(cosines: np.ndarray, beta: float, support: Support) -> np.ndarray:
-    """Mean affinity to each class's pictures that may answer: ``(m, n_way)``."""
+    """Mean affinity to each class's pictures that may answer, 0 without any: ``(m, n_way)``."""
     membership = np.eye(len(support.classes), dtype=cosines.dtype)[support.labels]
     answers = ~np.isnan(cosines)
-    affinity = np.where(answers, np.exp(-beta * (1 - np.nan_to_num(cosines))), 0)
-    with np.errstate(invalid="ignore"):
-        return (affinity @ membership) / (answers @ membership)
+    affinity = np.where(answers, np.exp(-beta * (1 - cosines)), 0)
+    return (affinity @ membership) / np.maximum(answers @ membership, 1)

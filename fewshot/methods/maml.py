@@ -11,13 +11,15 @@ from torch import Tensor
 from fewshot.encoders.maml_network import MamlNetwork
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
-from fewshot.types import Prediction, Support
+from fewshot.types import InputError, Prediction, Support
 
 # Pictures that tasks learn from and are asked together. A task also holds the network's weights
 # some times over: with 1.5 million of them, 25 MB.
 PICTURES_AT_ONCE = 512
 TASKS_AT_ONCE = 16
 QUERIES_AT_ONCE = 256
+# A task's own, whose activations are held for the gradients: 2 MB each.
+MOST_SHOWN = 1_000
 
 
 class Maml(Method):
@@ -43,8 +45,13 @@ class Maml(Method):
         """See :class:`Method`.
 
         Raises:
-            InputError: the encoder carries no network to adapt.
+            InputError: the encoder carries no network to adapt, or there are too many pictures.
         """
+        if len(support.labels) > MOST_SHOWN:
+            raise InputError(
+                f"MAML learns from all pictures together, and {len(support.labels):,} are too "
+                f"many: show at most {MOST_SHOWN:,}."
+            )
         self.network_ = self.encoder.maml_network()
         shown = SupportBatch.of(support)
         with torch.no_grad():

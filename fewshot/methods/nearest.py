@@ -31,8 +31,9 @@ class Nearest(Method):
     def predict(self, queries: np.ndarray) -> Prediction:
         """See :class:`Method`; the score is the cosine to the class's nearest picture."""
         cosines = cosine_similarities(queries, self.support_)
-        of_class = self.labels_[None] == np.arange(len(self.classes_))[:, None]  # (n_way, n)
-        nearest = np.where(of_class[None], cosines[:, None], -np.inf).max(2)  # (q, n_way)
+        nearest = np.full((len(queries), len(self.classes_)), -np.inf, cosines.dtype)
+        for i, label in enumerate(self.labels_):
+            np.maximum(nearest[:, label], cosines[:, i], out=nearest[:, label])
         return self._prediction(self.temperature * nearest, nearest, cosines)
 
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:

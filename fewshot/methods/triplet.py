@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.class_logits import class_logsumexp
 from fewshot.index import Entry, SupportIndex
 from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.projection_learning import MOST_EXAMPLES, learn_projection
-from fewshot.metrics import class_means, normalise
+from fewshot.metrics import normalise
 from fewshot.types import Prediction, Support
 
 
@@ -62,10 +64,7 @@ class Triplet(Method):
         np.put_along_axis(distances, ids, 2 - 2 * cosines, axis=1)
         # Both are unit vectors: τ/2·‖q − x‖² = τ − τ·cos, so τ means what it does elsewhere.
         factor = self.temperature / 2
-        nearest = distances.min(1, keepdims=True)  # taken out so that exp does not underflow
-        weights = np.exp(-factor * (distances - nearest))
-        means = class_means(weights, self.labels_, len(self.classes_))
-        scores = np.log(np.maximum(means, np.finfo(np.float32).tiny)) / factor - nearest
+        scores = self._log_means(-factor * torch.from_numpy(distances)).numpy() / factor
         return self._prediction(factor * scores, scores, -distances)
 
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
@@ -73,10 +72,14 @@ class Triplet(Method):
         if learns(self.encoder.family, self.name):
             return super().predict_batch(support, queries)
         cosines = self._unit(queries) @ self._unit(support.embeddings).mT
-        logits = self.temperature * cosines  # τ - τ/2·‖q − x‖²
-        weights = (logits - logits.amax(2, keepdim=True)).exp()
-        means = weights @ support.membership
-        return means / means.sum(2, keepdim=True)
+        members = support.membership > 0
+        logits = class_logsumexp(self.temperature * cosines, members)  # of τ - τ/2·‖q − x‖²
+        return (logits - members.sum(0).log()).softmax(2)
+
+    def _log_means(self, logits: Tensor) -> Tensor:
+        """``log mean exp`` over each class's pictures, of ``(q, n)``: ``(q, n_way)``."""
+        members = F.one_hot(torch.from_numpy(self.labels_), len(self.classes_)) > 0
+        return class_logsumexp(logits, members) - members.sum(0).log()
 
     def _projection(self, support: Support) -> np.ndarray | None:
         """``(d, d)`` after its plan's steps; None where the space is the encoder's own."""
