@@ -88,7 +88,8 @@ def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
 
     A file that is no picture, a loose file, a file deeper than its class folder, a class folder
     without a picture and, in a directory, a symbolic link (never followed) are left out and
-    reported. Hidden files and what file managers leave behind are passed over in silence.
+    reported, and so is a folder whose name is no class name. Hidden files and what file managers
+    leave behind are passed over in silence.
 
     Args:
         path: the directory or the zip.
@@ -101,7 +102,7 @@ def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
 
     Raises:
         InputError: nothing usable in it, over the limits, two folders that give one class name,
-            a folder whose name is no class name, or a zip that is damaged or unsafe (a path that
+            or a zip that is damaged or unsafe (a path that
             leaves it, a link, an encrypted file).
     """
     path = path.absolute()  # so that "." has a name for messages
@@ -129,7 +130,7 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
         )
     if limited:
         _check_set_size(origin, files)
-    names = _class_names(origin, folders)
+    names = _class_names(origin, folders, skipped)
     classes = []
     budget = _Budget(origin, images.MAX_SET_PIXELS if limited else math.inf)
     for folder, name in names.items():
@@ -178,11 +179,17 @@ def _natural(parts: tuple[str, ...]) -> tuple:
     return pieces, parts
 
 
-def _class_names(origin: str, folders: dict[str, list[_Found]]) -> dict[str, str]:
-    """Folder -> class name, all distinct."""
+def _class_names(
+    origin: str, folders: dict[str, list[_Found]], skipped: list[str]
+) -> dict[str, str]:
+    """Folder -> class name, all distinct; a folder whose name is none is left out."""
     names: dict[str, str] = {}
     for folder in folders:
-        name = images.class_name(folder)
+        try:
+            name = images.class_name(folder)
+        except InputError as error:
+            skipped.append(f"The folder {quoted(folder)} makes no class: {error}")
+            continue
         if name in names.values():
             raise InputError(
                 f"{quoted(origin)} has two folders for the class {quoted(name)}: rename one."

@@ -49,13 +49,13 @@ class Fitted:
     """All methods, fitted to one support set: classify as many queries as you like.
 
     Attributes:
-        classes: the class names.
+        support_set: what they were fitted to.
         methods: by name, in the order asked for.
         unavailable: by name, why a method could not be fitted.
         milliseconds: what fitting took, embedding included.
     """
 
-    classes: tuple[str, ...]
+    support_set: SupportSet
     methods: dict[str, FittedMethod]
     unavailable: dict[str, str]
     milliseconds: float
@@ -74,13 +74,19 @@ class Fitted:
         }
         names = tuple(query.name for query in queries)
         encoders = {name: fitted.encoder for name, fitted in self.methods.items()}
+        blank = [
+            picture.name
+            for encoder in {e.digest: e for e in encoders.values()}.values()
+            for picture in encoder.blind_to([*self.support_set.pictures, *queries])
+        ]
         return Comparison(
-            self.classes,
+            self.support_set.classes,
             names,
             results,
             self.unavailable,
             {name: encoder.source for name, encoder in encoders.items()},
             tuple(dict.fromkeys(e.caution for e in encoders.values() if e.caution)),
+            tuple(dict.fromkeys(blank)),
         )
 
 
@@ -153,7 +159,7 @@ def fit(
     if not fitted:
         raise InputError(next(iter(unavailable.values())))
     elapsed = (time.perf_counter() - began) * 1000
-    return Fitted(support_set.classes, fitted, unavailable, elapsed)
+    return Fitted(support_set, fitted, unavailable, elapsed)
 
 
 def compare(

@@ -250,12 +250,13 @@ def _eligible(
     sizes = sets.sum(1)
     if sizes.max(initial=0) < protocol.ways:
         where = "the largest alphabet" if protocol.within_group else "the data set"
-        needed = " and ".join(str(source.needed) for source in sources)
+        shown, asked = protocol.shot_range[1], protocol.queries
         counts = sources[0].counts
         raise InputError(
-            f"{protocol.ways}-way episodes with {needed} pictures a class need {protocol.ways} "
-            f"such classes, and {where} has {sizes.max(initial=0)}: the data have "
-            f"{np.count_nonzero(counts)} classes of at most {counts.max(initial=0)} pictures."
+            f"{protocol.ways}-way episodes, {shown} shown and {asked} asked of each class, need "
+            f"{protocol.ways} classes with as many pictures, and {where} has "
+            f"{sizes.max(initial=0)}: of {np.count_nonzero(counts)} classes the largest has "
+            f"{counts.max(initial=0)} pictures."
         )
     return sets[sizes >= protocol.ways]
 

@@ -41,9 +41,9 @@ def as_json(
 
     Each prediction has "label", "probabilities" by class, "milliseconds", and "neighbours", the
     nearest support pictures with their cosine similarity. Beside them "encoders", by method where
-    its encoder's weights come from, "cautions", sentences on where not to trust one, and
-    "left_out", a sentence for each file of the support set that could not be used, and
-    ``run_with``, which :func:`conditions` gives.
+    its encoder's weights come from, "cautions", sentences on where not to trust one, "without_ink",
+    the pictures in which no drawing was found, and "left_out", a sentence for each file of the
+    support set that could not be used, and ``run_with``, which :func:`conditions` gives.
     """
     return {
         "classes": list(comparison.classes),
@@ -59,6 +59,7 @@ def as_json(
         "unavailable": dict(comparison.unavailable),
         "encoders": dict(comparison.sources),
         "cautions": list(comparison.cautions),
+        "without_ink": list(comparison.without_ink),
         "left_out": list(left_out),
         **(run_with or {}),
     }

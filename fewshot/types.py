@@ -156,6 +156,8 @@ class Comparison:
         unavailable: by method name, one sentence on why it could not answer.
         sources: by method name, where its encoder's weights come from.
         cautions: sentences that say where not to trust an encoder that took part.
+        without_ink: names of the pictures, shown or asked about, in which an encoder of drawings
+            found no drawing.
     """
 
     classes: tuple[str, ...]
@@ -164,6 +166,7 @@ class Comparison:
     unavailable: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
+    without_ink: tuple[str, ...] = ()
 
     def votes(self, query: int) -> dict[str, list[str]]:
         """Class name -> the methods whose top label it is, for one query."""

@@ -177,7 +177,10 @@ def test_two_folders_of_one_class_name(make):
     [("x" * 81, "has 81 characters: keep to 80"), ("\u200b", "A class has no name")],
 )
 def test_bad_class_names(make, folder, said):
-    assert said in refusal(make(PLAIN | {f"{folder}/1.png": dot(1)}))
+    read = read_class_folders(make(PLAIN | {f"{folder}/1.png": dot(1)}))
+    assert [name for name, _ in read.classes] == ["cat", "dog"]
+    (skipped,) = read.skipped
+    assert "makes no class: " in skipped and said in skipped
 
 
 # --- nothing to read -------------------------------------------------------------------------

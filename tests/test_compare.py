@@ -192,7 +192,8 @@ def test_agreement(comparison):
 
 def test_json_has_the_promised_shape(comparison, task):
     report = json.loads(json.dumps(as_json(comparison)))
-    parts = ["classes", "queries", "unavailable", "encoders", "cautions", "left_out"]
+    parts = ["classes", "queries", "unavailable", "encoders", "cautions", "without_ink"]
+    parts.append("left_out")
     assert list(report) == parts
     assert report["classes"] == list(task.support.classes)
     assert [query["file"] for query in report["queries"]] == [q.name for q in task.queries]
@@ -222,3 +223,14 @@ def test_csv_cells_cannot_be_formulas(task, no_clip):
     support = replace(task.support, classes=classes)
     answer = compare(support, task.queries[:1], methods=("prototype",))
     assert "'=SUM(A1)" in as_csv(answer) and ",=SUM" not in as_csv(answer)
+
+
+def test_pictures_without_a_drawing_are_named(task, no_clip):
+    blank = Picture("blank.png", np.full((40, 60, 3), 255, np.uint8))
+    support = replace(
+        task.support, pictures=(*task.support.pictures[:-1], replace(blank, name="x/0.png"))
+    )
+    answers = compare(support, [*task.queries[:2], blank])
+    assert answers.without_ink == ("x/0.png", "blank.png")
+    assert as_json(answers)["without_ink"] == ["x/0.png", "blank.png"]
+    assert compare(task.support, task.queries[:2]).without_ink == ()

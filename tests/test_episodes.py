@@ -132,12 +132,12 @@ def test_alphabets_too_small_for_an_episode_are_left_out() -> None:
         (Protocol(1, 5, 7), ["1 ways", "5 shots", "7 queries"]),
         (Protocol(3, 0, 1), ["3 ways", "0 shots", "1 queries"]),
         (Protocol(3, 1, 0), ["3 ways", "1 shots", "0 queries"]),
-        (Protocol(9, 1, 1), ["9-way", "2 pictures a class", "the data set has 8"]),
-        (Protocol(5, 4, 1), ["5-way", "5 pictures a class", "the data set has 4"]),
-        (Protocol(2, 20, 1), ["2-way", "21 pictures a class", "the data set has 0"]),
+        (Protocol(9, 1, 1), ["9-way", "1 shown and 1 asked", "the data set has 8"]),
+        (Protocol(5, 4, 1), ["5-way", "4 shown and 1 asked", "the data set has 4"]),
+        (Protocol(2, 20, 1), ["2-way", "20 shown and 1 asked", "the data set has 0"]),
         (
             Protocol(5, 1, 1, within_group=True),
-            ["5-way", "2 pictures a class", "the largest alphabet has 4"],
+            ["5-way", "1 shown and 1 asked", "the largest alphabet has 4"],
         ),
     ],
 )
@@ -196,7 +196,9 @@ def test_supports_and_queries_from_two_domains() -> None:
         assert [LABELS[i] for i in episode.queries] == [
             episode.classes[way] for way in episode.query_labels
         ]
-    with pytest.raises(InputError, match="2 and 3 pictures a class need 3 such classes"):
+    with pytest.raises(
+        InputError, match="3-way episodes, 2 shown and 3 asked of each class, need 3 classes"
+    ):
         drawn(Protocol(3, 2, 3), asked=asked)
 
 

@@ -134,7 +134,7 @@ def test_a_sweep_goes_as_far_as_the_data() -> None:
         ({"episodes": 2_001}, "“Episodes” cannot be 2,001: type a whole number from 2 to 2,000"),
         ({"seed": float("nan")}, "“Seed” cannot be nan"),
         ({"ways": 31}, "the data set has 30"),
-        ({"queries": 10}, "11 pictures a class"),
+        ({"queries": 10}, "1 shown and 10 asked of each class"),
         ({"sweep": "shots", "queries": 9}, "too few for a sweep over shots: they have 1 pictures"),
         ({"sweep": "ways", "queries": 10}, "too few for a sweep over ways: they have 0 classes"),
         ({"sweep": "x"}, "over ways or over shots"),
@@ -289,16 +289,15 @@ def handled(**changes) -> tuple[list[str], list]:
 
 def outputs(update: list) -> dict:
     """What a handler's update says, by the panel's parts."""
-    return dict(
-        zip(EvaluatePanel.__dataclass_fields__, update[len(Buttons().idle()) :], strict=True)
-    )
+    parts = ("answered", "problem", *EvaluatePanel.__dataclass_fields__)
+    return dict(zip(parts, update[len(Buttons().idle()) :], strict=True))
 
 
 def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate_tab, "SECONDS_BETWEEN", 0)
     names, values = handled()
     stopping = {"asked": True}  # of an earlier run
-    running = evaluate_tab.run_evaluation(Buttons(), names, stopping, *values)
+    running = evaluate_tab.run_evaluation(Buttons(), names, "asked", stopping, *values)
     seen = []
     for update in running:
         seen.append(update)
@@ -307,6 +306,7 @@ def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     *_, end, again = seen
     last = outputs(end)
     assert "Stopped after 50 of 200 episodes" in last["message"]
+    assert last["answered"] == "asked"
     assert last["kept"].runs[0][1].scores[0].episodes == 50
     rows = list(csv.DictReader(io.StringIO(Path(last["csv"]["value"]).read_text())))
     assert [(row["method"], row["episodes"]) for row in rows] == [("pixels", "50")]
@@ -325,22 +325,37 @@ def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stop_before_the_first_episode_changes_nothing_else() -> None:
     names, values = handled()
     stopping = {"asked": False}
-    running = evaluate_tab.run_evaluation(Buttons(), names, stopping, *values)
+    running = evaluate_tab.run_evaluation(Buttons(), names, "asked", stopping, *values)
     next(running)
     evaluate_tab.ask_to_stop(stopping)
     *_, last = running
     found = outputs(last)
-    assert "Stopped. Everything you gave is still here." in found.pop("message")
+    assert "Stopped. Everything you gave is still here." in found.pop("problem")
     assert all(value == gr.skip() for value in found.values())
+
+
+def test_a_method_that_cannot_be_had_does_not_keep_the_others_from_being_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FEWSHOT_KOCH", "/no/such/file")
+    names, values = handled(methods=["pixels", "koch"], episodes=2)
+    *_, end, _ = evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values)
+    found = outputs(end)
+    assert [score.method for score in found["kept"].runs[0][1].scores] == ["pixels"]
+    assert "Siamese, Koch et al.: Koch" in found["message"] and "/no/such" not in found["message"]
+    for changes in ({"methods": ["koch"]}, {"methods": ["pixels", "koch"], "against": "koch"}):
+        names, values = handled(**changes)
+        with pytest.raises(gr.Error, match="train koch"):
+            list(evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values))
 
 
 def test_what_goes_wrong_leaves_the_results_and_gives_the_button_back() -> None:
     names, values = handled(ways=31)
     updates = []
     with pytest.raises(gr.Error, match="the data set has 30"):
-        updates.extend(evaluate_tab.run_evaluation(Buttons(), names, {}, *values))
+        updates.extend(evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values))
     found = outputs(updates[-1])
-    assert "the data set has 30" in found.pop("message")
+    assert "the data set has 30" in found.pop("problem")
     assert all(value == gr.skip() for value in found.values())
     assert updates[-1][: len(Buttons().idle())] == Buttons().idle()
 
@@ -412,9 +427,17 @@ def test_the_example_gives_a_table_plots_and_pictures(tab: Callable[..., Page]) 
     page = tab()
     page.fill("#evaluate-ways input", "1")
     page.click("#evaluate")
-    expect(page.locator("#evaluate-message")).to_contain_text("“Ways” cannot be 1")
+    expect(page.locator("#evaluate-problem-said")).to_contain_text("“Ways” cannot be 1")
     page.fill("#evaluate-ways input", "20")
+    expect(page.locator("#evaluate-problem-said .notice")).to_have_count(0)
     evaluate(page)
+    outdated = page.locator("#evaluate-outdated .notice")
+    expect(outdated).to_have_count(0)
+    page.fill("#evaluate-ways input", "5")
+    expect(outdated).to_have_text("These answers are for what was shown before: press Evaluate.")
+    expect(page.locator("#evaluate-scores")).to_have_css("opacity", "0.5")
+    page.fill("#evaluate-ways input", "20")  # taken back
+    expect(outdated).to_have_count(0)
     row = page.locator("#evaluate-scores tr[data-method=pixels]")
     expect(row.locator(".accuracy")).to_have_text(re.compile(r"^\d+\.\d\d ± \d\.\d\d %$"))
     # Two parts of one bar: the accuracy, and its interval above.
@@ -451,13 +474,15 @@ def test_an_own_zip_on_a_phone(tab: Callable[..., Page], zip_of: Callable, tmp_p
     assert page.locator("#evaluate-against").bounding_box()["width"] > 250  # for a method's title
     page.get_by_label("My zip").check()
     page.click("#evaluate")
-    expect(page.locator("#evaluate-message")).to_contain_text("There is no zip yet")
+    expect(page.locator("#evaluate-problem-said")).to_contain_text("There is no zip yet")
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK no zip")
     page.set_input_files("#evaluate-zip input[type=file]", str(broken))
     expect(page.locator("#evaluate-zip")).to_contain_text("broken")
     page.click("#evaluate")
-    expect(page.locator("#evaluate-message")).to_contain_text("is not a zip file or is damaged")
+    expect(page.locator("#evaluate-problem-said")).to_contain_text(
+        "is not a zip file or is damaged"
+    )
     page.get_by_label("Clear").first.click()
     page.set_input_files(
         "#evaluate-zip input[type=file]", zip_of("own.zip", 6, 4, {"x/y.png": png(3, 3)})

@@ -57,8 +57,9 @@ def test_names_are_found_by_clip_alone(
 
     monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
     names = [f"name {i}" for i in range(8)]
-    *_, last = find_names("\n".join([*names, "name 0"]), "drawing", gallery, None)
-    *_, message, html = last
+    *_, last = find_names("asked", "\n".join([*names, "name 0"]), "drawing", gallery, None)
+    *_, answered, problem, message, html = last
+    assert (answered, problem) == ("asked", "")
     assert "8 names, 2 pictures. 1 repeated line was left out." in message
     # By hand: mean of the normalised prompts' embeddings, cosines, the five greatest.
     encoder = get_encoder("clip")
@@ -87,11 +88,11 @@ def test_names_are_found_by_clip_alone(
 def test_what_is_missing_is_a_sentence_and_the_button_comes_back(
     names: str, pictures: int, model: str | None, sentence: str, gallery: list
 ) -> None:
-    running = find_names(names, "photo", gallery[:1] * pictures, model)
+    running = find_names("asked", names, "photo", gallery[:1] * pictures, model)
     updates = []
     with pytest.raises(gr.Error, match=sentence):
         updates.extend(running)
         raise AssertionError  # not reached
     # extend keeps what came before the error
     assert updates[-1][0]["interactive"] is True
-    assert sentence in updates[-1][3]
+    assert sentence in updates[-1][4]

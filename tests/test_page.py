@@ -272,6 +272,11 @@ def test_names_alone_find_names_for_pictures(page: Page, drawings: Callable) -> 
         assert one.locator(".bars li").count() == 5
         assert set(one.locator(".bars li > span:first-child").all_inner_texts()) <= set(names)
     expect(page.locator(".heat tbody td").first).to_have_text(re.compile(r"−?\d\.\d\d"))
+    outdated = page.locator("#names-outdated .notice")
+    expect(outdated).to_have_count(0)
+    page.fill("#names textarea", "heart\nstar")
+    expect(outdated).to_contain_text("press Find names")
+    expect(page.locator("#names-results")).to_have_css("opacity", "0.5")
     page.get_by_role("tab", name="Classify").click()
     page.locator("#settings button").first.click()
     expect(page.locator("#clip-status")).to_contain_text("ms a picture on this machine")
@@ -423,7 +428,7 @@ def test_a_stopped_run_leaves_the_old_answers_marked(
     expect(outdated(page)).to_have_count(1, timeout=WAIT)
     page.click("#classify")
     page.click("#stop")
-    expect(page.locator("#message")).to_contain_text("Stopped")
+    expect(page.locator("#problem-said")).to_contain_text("Stopped")
     expect(page.locator("#stop")).to_be_hidden()
     for button in ("#classify", "#clear-all", "#example-alphabet"):
         expect(page.locator(button)).to_be_enabled()
@@ -616,7 +621,10 @@ def test_what_is_missing_is_said_in_a_sentence(page: Page, drawings: Callable) -
     page.click("#classify")
     sentence = "Class 1 has pictures but no name"
     expect(toast(page)).to_contain_text(sentence)
-    expect(page.locator("#message .problem")).to_contain_text(sentence)  # a toast goes
+    problem = page.locator("#problem-said .problem")
+    expect(problem).to_contain_text(sentence)  # a toast goes
+    name_class(page, 1, "Loop")
+    expect(problem).to_have_count(0)  # with what was wrong
     expect(page.locator("#classify")).to_be_enabled()
     expect(thumbnails(page, "#pictures-1")).to_have_count(1)
 
@@ -628,7 +636,7 @@ def test_photos_without_the_chosen_clip_say_what_to_do(page: Page, drawings: Cal
     choose_model(page, "ViT-B-32")
     expect(page.locator("#preset-note")).to_contain_text("is not on this machine")
     page.click("#classify")
-    expect(page.locator("#message .problem")).to_contain_text("download it (605 MB)")
+    expect(page.locator("#problem-said .problem")).to_contain_text("download it (605 MB)")
     expect(thumbnails(page, "#pictures-1")).to_have_count(2)
     page.get_by_label("Drawings").check()
     classify(page)
@@ -652,8 +660,12 @@ def test_settings_are_used_and_can_be_reset(page: Page, drawings: Callable) -> N
     page.get_by_label("Temperature").fill("0.001")
     page.click("#classify")
     expect(card(page, "triplet").locator(".share").first).to_have_text("50%", timeout=WAIT)
+    model = page.locator("#clip-model input")
+    chosen = model.input_value()
+    choose_model(page, "ViT-B-32")
     page.click("#reset-settings")
     expect(page.get_by_label("Temperature")).to_have_value("")
+    expect(model).to_have_value(chosen)
     page.click("#classify")
     expect(card(page, "triplet").locator(".share").first).not_to_have_text("50%", timeout=WAIT)
 
@@ -664,7 +676,7 @@ def test_stop_gives_the_page_back(page: Page, zip_of: Callable, drawings: Callab
     upload(page, "#queries", drawings(3, range(1)))
     page.click("#classify")
     page.click("#stop")
-    expect(page.locator("#message")).to_contain_text("Stopped")
+    expect(page.locator("#problem-said")).to_contain_text("Stopped")
     expect(page.locator("#classify")).to_be_enabled()
     expect(page.locator("#stop")).to_be_hidden()
     expect(page.locator(".class-list li")).to_have_count(12)

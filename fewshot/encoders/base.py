@@ -60,6 +60,10 @@ class Encoder(ABC):
         other pictures nor on their order.
         """
 
+    def blind_to(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """Those in which it finds nothing to look at, so that all of them look alike to it."""
+        return []
+
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """``t`` texts to ``(t, dim)`` unit-norm float32, where ``reads_text``."""
         raise TypeError(f"the encoder {self.name} reads no text, so not {len(texts)} of them")

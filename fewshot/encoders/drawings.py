@@ -84,6 +84,11 @@ class DrawingsEncoder(Encoder):
         """See :class:`Encoder`: random affine and elastic views of the ink."""
         return self._embed_views(self._ink(pictures), pictures, n_views)
 
+    def blind_to(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """See :class:`Encoder`: those without ink."""
+        inked = ink_of(pictures, self._size).flatten(1).any(1).tolist()
+        return [picture for picture, any_ink in zip(pictures, inked, strict=True) if not any_ink]
+
     def pair_head(self) -> PairHead:
         """See :class:`Encoder`."""
         return self._head or super().pair_head()

@@ -36,7 +36,8 @@ def find_koch() -> Path:
     if not path.is_file():
         raise InputError(
             "Koch's network of 39 million parameters does not come with the project: make its "
-            f"checkpoint with “python -m fewshot train koch --output {path}”."
+            "checkpoint with “python -m fewshot train koch --output FILE”, and set "
+            f"{VARIABLE}=FILE."
         )
     return path
 

@@ -27,9 +27,9 @@ class Settings:
 
     Attributes:
         steps: fine-tuning steps of the prototype classifier, 0 to 500; 0 leaves the prototypes.
-        temperature: factor on similarities in the softmax, above 0; larger is surer. None takes
-            the one chosen on validation data. Siamese's pair logits have none, and those of names
-            keep the one that CLIP learned.
+        temperature: factor on similarities in the softmax, 0.001 to 1000; larger is surer. None
+            takes the one chosen on validation data. Siamese's pair logits have none, and those of
+            names keep the one that CLIP learned.
         entropy_weight: of the prototype classifier's regularisation, 0 to 10.
         templates: prompts for CLIP, at most 100, ``{}`` where the class name goes.
         transductive: let fine-tuning look at the queries it is to classify, all at once.
@@ -50,8 +50,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.steps <= MAX_STEPS:
             raise InputError(f"Fine-tuning takes 0 to {MAX_STEPS} steps, not {self.steps}.")
-        if self.temperature is not None and not 0 < self.temperature <= 1000:
-            raise InputError(f"The temperature lies above 0, up to 1000, not {self.temperature}.")
+        if self.temperature is not None and not 0.001 <= self.temperature <= 1000:
+            raise InputError(f"The temperature lies in 0.001 to 1000, not {self.temperature}.")
         if not 0 <= self.entropy_weight <= 10:
             raise InputError(f"The entropy weight lies in 0 to 10, not {self.entropy_weight}.")
         if not self.templates or not all("{}" in t and len(t) <= 200 for t in self.templates):

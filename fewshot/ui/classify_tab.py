@@ -17,10 +17,10 @@ from fewshot.ui.busy import RunButtons, run_and_stop
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
-from fewshot.ui.outdated import ASKED_JS, build_outdated, inputs_of, keep_watch
+from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
 from fewshot.ui.pad import drawing_pad
 from fewshot.ui.pictures import picture_gallery
-from fewshot.ui.results import results_of
+from fewshot.ui.results import blank_pictures, results_of
 from fewshot.ui.settings_panel import (
     N_SETTINGS,
     SettingsPanel,
@@ -73,7 +73,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
                     clear = gr.Button("Clear all", scale=1, min_width=90, elem_id="clear-all")
         with gr.Column(scale=7, min_width=340, elem_id="results", elem_classes="found"):
             block("<h2><i>3</i> Compare</h2>", elem_classes="step")
-            outdated = build_outdated()
+            outdated = build_outdated("", "Classify", CLASSIFY_HELD)
             results = results_panel.build_results_panel()
     known = gr.State({}, time_to_live=86_400)
     about = gr.State("", time_to_live=86_400)
@@ -84,7 +84,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     run = {
         "fn": partial(run_engine, buttons),
         "inputs": [outdated.asked, preset, queries, known, about, *given],
-        "outputs": [*buttons.outputs, outdated.answered, *results.outputs],
+        "outputs": [*buttons.outputs, outdated.answered, outdated.problem, *results.outputs],
         "concurrency_id": "engine",
         "concurrency_limit": 2,
         # Never passed over: the buttons see to it that there is one at a time.
@@ -92,7 +92,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         **_QUIET,
     }
     wait = {"fn": None, "outputs": buttons.outputs, "js": buttons.waiting_js, **_QUIET}
-    ask = {"fn": None, "inputs": held, "outputs": outdated.asked, "js": ASKED_JS, **_QUIET}
+    ask = {"fn": None, "inputs": held, "outputs": outdated.asked, "js": outdated.asked_js, **_QUIET}
     filled = [*classes.outputs, queries, preset, known, about]
     # Of the listeners to one click each waits for the one before.
     classify.click(**wait)
@@ -109,8 +109,9 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         each.success(None, js=_GO_TO_RESULTS, api_visibility="private")
     # First, so that no more of the run arrives after the answer to the click.
     stop.click(None, cancels=runs, api_visibility="private")
-    stop.click(partial(stopped, buttons), None, [*buttons.outputs, results.message], **_QUIET)
-    clear.click(cleared, None, [*filled, outdated.answered, *results.outputs], **_QUIET)
+    stop.click(partial(stopped, buttons), None, [*buttons.outputs, outdated.problem], **_QUIET)
+    shown = [outdated.answered, outdated.problem, *results.outputs]
+    clear.click(cleared, None, [*filled, *shown], **_QUIET)
     keep_watch(outdated, held, [*classes.events, *runs])
     preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
@@ -139,9 +140,9 @@ def run_engine(
         about: HTML to show above the results.
         values: of the settings and of the classes panel.
     """
-    same = [gr.skip()] * (1 + results_panel.N_OUTPUTS)
+    same = [gr.skip()] * (1 + results_panel.N_OUTPUTS)  # all but the problem
     try:
-        yield [*buttons.busy(Step(0.0, "Reading the pictures")), *same]
+        yield [*buttons.busy(Step(0.0, "Reading the pictures")), gr.skip(), "", *same[1:]]
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)
@@ -149,7 +150,8 @@ def run_engine(
             if isinstance(step, Comparison):
                 clip_files.remember_pace(choices.model, step)
                 caution = clip_files.cautioned(step.cautions, "under Settings")
-                note = " ".join(filter(None, [get_preset(preset).note, caution]))
+                notes = [blank_pictures(step.without_ink), get_preset(preset).note, caution]
+                note = " ".join(filter(None, notes))
                 results = results_of(
                     step, support, queries, known or {}, note, choices.transductive
                 )
@@ -157,18 +159,18 @@ def run_engine(
                 message = about if any(results.answers) else ""
                 run_with = conditions(preset, settings_of(choices, preset), choices.model)
                 answers = results_panel.results_shown(results, step, run_with, message)
-                yield [*buttons.idle(), asked, *answers]
+                yield [*buttons.idle(), asked, "", *answers]
             else:
-                yield [*buttons.busy(step), *same]
+                yield [*buttons.busy(step), gr.skip(), *same]
     except Exception as error:
         # First the buttons, and the sentence where it stays; then the toast, which goes.
         why = escaped(sentence(error))
-        yield [*buttons.idle(), gr.skip(), *results_panel.problem_shown(why)]
+        yield [*buttons.idle(), gr.skip(), notice(why, "problem"), *same[1:]]
         raise gr.Error(why, print_exception=False) from error
 
 
 def stopped(buttons: RunButtons) -> list[Any]:
-    """Updates for the buttons and the message after a Stop."""
+    """Updates for the buttons and the problem after a Stop."""
     return [*buttons.idle(), notice("Stopped. Everything you gave is still here.")]
 
 
@@ -192,7 +194,8 @@ def load_example(key: str) -> list[Any]:
 
 def cleared() -> list[Any]:
     """Updates for all inputs and results: as at the start, but for preset and settings."""
-    return [*classes_panel.filled([]), [], gr.skip(), {}, "", "", *results_panel.nothing_shown()]
+    shown = ["", "", *results_panel.nothing_shown()]
+    return [*classes_panel.filled([]), [], gr.skip(), {}, "", *shown]
 
 
 @shown

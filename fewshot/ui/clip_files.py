@@ -54,7 +54,8 @@ def offered(model: str | None) -> str | None:
     from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, clip_name
 
     if model not in (None, clip_name(None), EMBEDDED, *CLIP_MODELS):
-        raise InputError(f"There is no CLIP model “{model}”: choose {', '.join(CLIP_MODELS)}.")
+        listed = ", ".join((EMBEDDED, *CLIP_MODELS))
+        raise InputError(f"There is no CLIP model “{model}”: choose {listed}.")
     return model
 
 

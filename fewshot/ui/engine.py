@@ -111,6 +111,7 @@ def compare_in_steps(
     unavailable: dict[str, str] = {}
     sources: dict[str, str] = {}
     cautions: dict[str, None] = {}  # in order, each once
+    blank: dict[str, None] = {}
     for number, name in enumerate(methods):
         yield Step(number / len(methods), TITLES.get(name, BASELINE_TITLE))
         try:
@@ -122,10 +123,12 @@ def compare_in_steps(
             results |= answer.results
             sources |= answer.sources
             cautions |= dict.fromkeys(answer.cautions)
+            blank |= dict.fromkeys(answer.without_ink)
     if not results:
         raise InputError(next(iter(unavailable.values())))
     names = tuple(query.name for query in queries)
-    yield Comparison(support.classes, names, results, unavailable, sources, tuple(cautions))
+    said = (tuple(cautions), tuple(blank))
+    yield Comparison(support.classes, names, results, unavailable, sources, *said)
 
 
 def compare_at_once(support: SupportSet, queries: Sequence[Picture], preset: str) -> Comparison:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from fewshot.types import InputError
 from fewshot.ui import clip_files
 from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import load_data
 from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, without_tables
-from fewshot.ui.evaluate_request import Request
+from fewshot.ui.evaluate_request import METHOD_TITLES, Request
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 PICTURES_AT_ONCE = 32
@@ -42,19 +43,21 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         draw_episodes(pool.labels, protocol, request.episodes, request.seed, pool.groups)
         for protocol in protocols
     ]
+    methods, absent = _at_hand(request)
     evaluator = Evaluator(
-        pool, list(request.methods), request.preset, model=model, against=request.against,
+        pool, methods, request.preset, model=model, against=request.against,
         remembered=REMEMBERED,
     )  # fmt: skip
     embedded = EmbeddedPool(pool, drawn, cache=CACHE, at_once=PICTURES_AT_ONCE)
-    for share, what in evaluator.embedding(embedded):
-        yield Step(share, what.capitalize())
+    for share, _ in evaluator.embedding(embedded):
+        yield Step(share, "Embedding the pictures")
 
     settings = Settings()
     facts = {"preset": request.preset, "model": model, "finetune_steps": settings.steps}
     facts |= {"entropy_weight": settings.entropy_weight, "transductive": settings.transductive}
     facts |= {"last_block": settings.last_block, "against": request.against, "seed": request.seed}
     album = Album(pool.pictures, pool.labels)
+    left_out = (*absent, *data.skipped)
     done, confusions = [], {}
     for number, (protocol, episodes) in enumerate(zip(protocols, drawn, strict=True)):
         asked = {"ways": protocol.ways, "shots": protocol.shots, "queries": protocol.queries}
@@ -67,9 +70,32 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
             run = (data.facts | asked | facts, without_tables(evaluation))
             yield Report(
                 (*done, run), dict(confusions), pool.classes, len(pool.pictures),
-                *album.shown(confusions.values()), data.skipped, request.episodes, len(protocols),
+                *album.shown(confusions.values()), left_out, request.episodes, len(protocols),
             )  # fmt: skip
         done.append(run)
+
+
+def _at_hand(request: Request) -> tuple[list[str], tuple[str, ...]]:
+    """The methods whose encoders can be had, and for each other one a sentence that says why not.
+
+    Raises:
+        InputError: none can, or not the one that the others are compared with.
+    """
+    from fewshot.encoders import get_encoder
+    from fewshot.presets import get_preset
+
+    preset, absent = get_preset(request.preset), {}
+    for name in request.methods:
+        try:
+            get_encoder(preset.encoder_of(name), request.model)
+        except InputError as error:
+            if name == request.against:
+                raise
+            absent[name] = str(error)
+    methods = [name for name in request.methods if name not in absent]
+    if not methods:
+        raise InputError(next(iter(absent.values())))
+    return methods, tuple(f"{METHOD_TITLES[name]}: {why}" for name, why in absent.items())
 
 
 if os.environ.get("SPACES_ZERO_GPU"):

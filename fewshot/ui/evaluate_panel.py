@@ -52,7 +52,7 @@ class EvaluatePanel:
     """The panel's components, in the order of the updates below.
 
     Attributes:
-        message: the welcome, a summary or a problem.
+        message: the welcome, or a summary.
         scores: the table.
         bars, lines: plots.
         choice: of a confusion matrix.
@@ -140,11 +140,6 @@ def plots_again(report: Report, sweep: str) -> list[Any]:
     """Updates for the panel's outputs: the plots alone, as they should stand already."""
     plots = evaluate_plots.plots_of(report, sweep)
     return [gr.skip(), gr.skip(), *plots, *[gr.skip()] * (N_OUTPUTS - 2 - len(plots))]
-
-
-def said(text: str, kind: str = "note") -> list[Any]:
-    """Updates for the panel's outputs: a sentence of HTML above what is there."""
-    return [notice(text, kind), *[gr.skip()] * (N_OUTPUTS - 1)]
 
 
 @shown

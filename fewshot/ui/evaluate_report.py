@@ -48,7 +48,7 @@ class Report:
         n_pictures: that the data have.
         faces: class id -> its first picture, for the classes that are shown.
         thumbnails: picture -> ``data:`` URL, for the pictures behind the confusions.
-        skipped: a sentence for each file that was left out.
+        skipped: a sentence for each method and each file that was left out.
         asked: episodes of each run that were asked for.
         planned: runs that were asked for.
     """

@@ -20,12 +20,12 @@ from fewshot.ui.evaluate_panel import (
     build_evaluate_panel,
     finished,
     plots_again,
-    said,
     so_far,
 )
 from fewshot.ui.evaluate_report import Report
 from fewshot.ui.evaluate_request import Request
-from fewshot.ui.markup import block, escaped
+from fewshot.ui.markup import block, escaped, notice
+from fewshot.ui.outdated import build_outdated, keep_watch
 from fewshot.ui.settings_panel import SettingsPanel
 
 # Sent to the browser no oftener: a run has hundreds of portions.
@@ -57,33 +57,38 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
                 elem_classes="hint",
             )
         with gr.Column(scale=7, min_width=340, elem_classes="found", elem_id="evaluated"):
+            outdated = build_outdated("evaluate-", "Evaluate")
             panel = build_evaluate_panel()
     # A mutable value, changed in place: what a Stop writes there, the run reads. Gradio's
     # ``cancels`` would end the run before it could hand out what there is.
     stopping = gr.State({"asked": False})
     buttons = RunButtons(stop, progress, [run])
+    held = [settings.model, *form.inputs]
     run.click(None, None, buttons.outputs, js=buttons.waiting_js, **_QUIET)
+    run.click(None, held, outdated.asked, js=outdated.asked_js, **_QUIET)
     runs = run.click(
         partial(run_evaluation, buttons, ("model", *form.names)),
-        [stopping, settings.model, *form.inputs],
-        [*buttons.outputs, *panel.outputs],
+        [outdated.asked, stopping, *held],
+        [*buttons.outputs, outdated.answered, outdated.problem, *panel.outputs],
         # Apart from "engine": who classifies does not wait for who evaluates.
         concurrency_id="evaluate", concurrency_limit=2, **_QUIET,
     )  # fmt: skip
     runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
     runs.success(None, js=_GO_TO_RESULTS, api_visibility="private")
+    keep_watch(outdated, held, [runs])
     stop.click(ask_to_stop, stopping, stop, **_QUIET)
 
 
 @shown
 def run_evaluation(
-    buttons: RunButtons, names: Sequence[str], stopping: dict[str, bool], *values: Any
+    buttons: RunButtons, names: Sequence[str], asked: str, stopping: dict[str, bool], *values: Any
 ) -> Iterator[list[Any]]:
-    """Evaluate: updates for the buttons and the panel, as the episodes go by.
+    """Evaluate: updates for buttons, ``answered``, problem and panel, as the episodes go by.
 
     Args:
         buttons: that tell of it.
         names: of the values, as in :class:`Request`.
+        asked: what the inputs hold, for :mod:`fewshot.ui.outdated`.
         stopping: "asked" is set there to end it.
         values: what the page's inputs hold.
     """
@@ -91,7 +96,8 @@ def run_evaluation(
     stopping["asked"] = False
     try:
         _, *waiting = buttons.busy(Step(0.0, "Reading the pictures"))
-        yield [gr.update(visible=True, interactive=True, value="Stop"), *waiting, *same]
+        stop = gr.update(visible=True, interactive=True, value="Stop")
+        yield [stop, *waiting, gr.skip(), "", *same]
         request = request_of(dict(zip(names, values, strict=True)))
         report, told, what = None, 0.0, ""
         for step in evaluate_in_steps(request):
@@ -103,21 +109,22 @@ def run_evaluation(
             if now.what == what and time.monotonic() - told < SECONDS_BETWEEN:
                 continue
             told, what = time.monotonic(), now.what
-            news = so_far(step, request.sweep) if isinstance(step, Report) else same
+            news = [gr.skip(), gr.skip(), *same]
+            if isinstance(step, Report):
+                news = [asked, gr.skip(), *so_far(step, request.sweep)]
             yield [*buttons.busy(now), *news]
         if report is None:
-            last = said("Stopped. Everything you gave is still here.")
-        else:
-            last = finished(report, request.sweep)
-        yield [*buttons.idle(), *last]
-        if report is not None:
-            time.sleep(PLOTS_AGAIN_AFTER)
-            still = [gr.skip()] * len(buttons.idle())
-            yield [*still, *plots_again(report, request.sweep)]
+            said = notice("Stopped. Everything you gave is still here.")
+            yield [*buttons.idle(), gr.skip(), said, *same]
+            return
+        yield [*buttons.idle(), asked, gr.skip(), *finished(report, request.sweep)]
+        time.sleep(PLOTS_AGAIN_AFTER)
+        still = [gr.skip()] * (len(buttons.idle()) + 2)
+        yield [*still, *plots_again(report, request.sweep)]
     except Exception as error:
         # First the buttons, and the sentence where it stays; then the toast, which goes.
         why = escaped(sentence(error))
-        yield [*buttons.idle(), *said(why, "problem")]
+        yield [*buttons.idle(), gr.skip(), notice(why, "problem"), *same]
         raise gr.Error(why, print_exception=False) from error
 
 

@@ -17,6 +17,7 @@ from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
 from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
 from fewshot.ui.names_results import names_html, summary
+from fewshot.ui.outdated import build_outdated, keep_watch
 from fewshot.ui.pad import drawing_pad
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.results import results_of
@@ -64,17 +65,21 @@ def build_names_tab(settings: SettingsPanel) -> None:
                 elem_classes="hint",
             )
         with gr.Column(scale=7, min_width=340, elem_classes="found"):
+            outdated = build_outdated("names-", "Find names")
             message = block(WELCOME, elem_id="names-message")
             found = block(elem_id="names-results")
+    held = [names, template, queries, settings.model]
+    ask.click(None, held, outdated.asked, js=outdated.asked_js, **_QUIET)
     run = ask.click(
-        find_names, [names, template, queries, settings.model],
-        [ask, stop, progress, message, found],
+        find_names, [outdated.asked, *held],
+        [ask, stop, progress, outdated.answered, outdated.problem, message, found],
         concurrency_id="engine", concurrency_limit=2, **_QUIET,
     )  # fmt: skip
+    keep_watch(outdated, held, [run])
     run.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
     stop.click(
         lambda: [*_idle(), notice("Stopped. Everything you gave is still here.")], None,
-        [ask, stop, progress, message], cancels=run, **_QUIET,
+        [ask, stop, progress, outdated.problem], cancels=run, **_QUIET,
     )  # fmt: skip
 
 
@@ -85,11 +90,12 @@ def _idle() -> list[Any]:
 
 @shown
 def find_names(
-    text: str | None, template: str, gallery: inputs.Gallery, model: str | None
+    asked: str, text: str | None, template: str, gallery: inputs.Gallery, model: str | None
 ) -> Iterator[list[Any]]:
-    """Ask CLIP for the names of pictures: updates for the buttons, the message and the results.
+    """Ask CLIP for the names of pictures: updates for what the click on *Find names* names.
 
     Args:
+        asked: what the inputs hold, for :mod:`fewshot.ui.outdated`.
         text: the pasted list.
         template: a name in ``template_sets()``.
         gallery: the pictures.
@@ -97,7 +103,8 @@ def find_names(
     """
     try:
         bar = '<label class="progress">Reading names and pictures <progress></progress></label>'
-        yield [gr.update(interactive=False), gr.update(visible=True), bar, gr.skip(), gr.skip()]
+        busy = [gr.update(interactive=False), gr.update(visible=True), bar]
+        yield [*busy, gr.skip(), "", gr.skip(), gr.skip()]
         listed = read_names(text)
         pictures = inputs.queries_of_gallery(gallery, "below the names", MAX_PICTURES)
         support = SupportSet(listed.names, (), np.zeros(0, np.int64))
@@ -108,8 +115,8 @@ def find_names(
                 note = clip_files.cautioned(step.cautions, _WHERE)
                 results = results_of(step, support, pictures, {}, note)
                 said = notice(escaped(summary(step, listed.repeated)))
-                yield [*_idle(), said, names_html(results)]
+                yield [*_idle(), asked, "", said, names_html(results)]
     except Exception as error:
         why = escaped(sentence(error))
-        yield [*_idle(), notice(why, "problem"), gr.skip()]
+        yield [*_idle(), gr.skip(), notice(why, "problem"), gr.skip(), gr.skip()]
         raise gr.Error(why, print_exception=False) from error

@@ -18,36 +18,60 @@ from fewshot.ui.classes_panel import MAX_SLOTS, ClassesPanel
 from fewshot.ui.markup import block, notice
 
 _JS = Path(__file__).with_name("outdated.js").read_text("utf-8")
-_HELD = f"({_JS.replace('N_SLOTS', str(MAX_SLOTS))})"
-_NOTICE = json.dumps(
-    notice("These answers are for what was shown before: press <b>Classify</b>.", "problem")
-)
-# From the values of inputs_of to what they hold, and from these and what was held to the notice.
-ASKED_JS = f"(...now) => {_HELD}(...now)"
-_NOTICE_JS = f"(answered, ...now) => answered && answered !== {_HELD}(...now) ? {_NOTICE} : ''"
+# What the inputs of the Classify tab hold; see there.
+CLASSIFY_HELD = f"({_JS.replace('N_SLOTS', str(MAX_SLOTS))})"
+# What any inputs hold, an uploaded file by its path, in which is its content's hash.
+PLAINLY_HELD = "((...now) => JSON.stringify(now, (_, value) => value?.path ?? value))"
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True)
 class Outdated:
-    """The notice and what it goes by.
+    """What is said of a tab's answers, and what it goes by.
 
     Attributes:
-        notice: empty while the answers are valid.
+        notice: that they are for other inputs; empty while they are valid.
+        problem: why there are none, or a word after a Stop; it goes with the next change.
         asked: what the inputs held when a run began.
         answered: what they held for the answers that are shown, or "".
+        held: JavaScript: from the values of the inputs to what they hold.
+        button: what to press.
     """
 
     notice: gr.HTML
+    problem: gr.HTML
     asked: gr.Textbox
     answered: gr.Textbox
+    held: str
+    button: str
+
+    @property
+    def asked_js(self) -> str:
+        """From the values of the inputs to what they hold."""
+        return f"(...now) => {self.held}(...now)"
+
+    @property
+    def notice_js(self) -> str:
+        """From what the answers are for, and the values of the inputs, to the notice."""
+        words = f"These answers are for what was shown before: press <b>{self.button}</b>."
+        said = json.dumps(notice(words, "problem"))
+        return f"(answered, ...now) => answered && answered !== {self.held}(...now) ? {said} : ''"
 
 
-def build_outdated() -> Outdated:
-    """Lay out the notice, where the answers are."""
+def build_outdated(name: str, button: str, held: str = PLAINLY_HELD) -> Outdated:
+    """Lay out the notice and the problem, where the answers are.
+
+    Args:
+        name: beginning of the elements' ids.
+        button: what is pressed for new answers.
+        held: see :class:`Outdated`.
+    """
     # Hidden fields, not States: they live as long as the inputs, in the browser.
     asked, answered = (gr.Textbox(visible=False) for _ in range(2))
-    return Outdated(block(elem_id="outdated"), asked, answered)
+    said = (
+        block(elem_id=f"{name}{kind}", elem_classes=kind) for kind in ("outdated", "problem-said")
+    )
+    return Outdated(*said, asked, answered, held, button)
 
 
 def inputs_of(
@@ -63,15 +87,17 @@ def keep_watch(outdated: Outdated, inputs: Sequence[Any], events: Sequence[Any])
 
     Args:
         outdated: of :func:`build_outdated`.
-        inputs: of :func:`inputs_of`.
+        inputs: that ``outdated.held`` takes.
         events: that change what no input on the page tells of, or the answers.
     """
     compare = {
         "fn": None,
         "inputs": [outdated.answered, *inputs],
         "outputs": outdated.notice,
-        "js": _NOTICE_JS,
+        "js": outdated.notice_js,
     }
-    gr.on([one.change for one in inputs], **compare, **_QUIET)
+    changes = [one.change for one in inputs]
+    gr.on(changes, **compare, **_QUIET)
+    gr.on(changes, None, None, outdated.problem, js="() => ''", **_QUIET)
     for event in events:
         event.success(**compare, **_QUIET)

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fewshot.images import quoted
 from fewshot.types import Comparison, MethodResult, Picture, SupportSet
 from fewshot.ui.engine import TITLES, without_baseline
 from fewshot.ui.files import thumbnail
 from fewshot.ui.heat_map import MOST_COLUMNS, strongest_rows
 from fewshot.ui.markup import listed, number
+
+MOST_BLANK = 3  # that are named
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,16 @@ def _strongest(result: MethodResult | None, measure: str) -> np.ndarray:
     if values is None:
         return np.zeros(0, np.int64)
     return strongest_rows(values[:MOST_COLUMNS].T)
+
+
+def blank_pictures(names: Sequence[str]) -> str:
+    """A sentence on pictures in which no drawing was found; nothing without any."""
+    if not names:
+        return ""
+    said = [quoted(name) for name in names[:MOST_BLANK]]
+    if len(names) > MOST_BLANK:
+        said.append(f"{len(names) - MOST_BLANK:,} more")
+    return f"No drawing was found in {listed(said)}: what is said of it rests on nothing."
 
 
 def odd_ones(comparison: Comparison, query: int) -> set[str]:

@@ -14,7 +14,7 @@ from fewshot.types import Comparison, InputError
 from fewshot.ui import files
 from fewshot.ui.cards import cards_html, table_html
 from fewshot.ui.errors import shown
-from fewshot.ui.markup import block, notice
+from fewshot.ui.markup import block
 from fewshot.ui.results import Results
 from fewshot.ui.similarities import similarities_html
 
@@ -49,7 +49,7 @@ class ResultsPanel:
     """The panel's components.
 
     Attributes:
-        message: the welcome, a note or a problem.
+        message: the welcome, or a note.
         table: queries × methods.
         cards: one query's.
         similarities: the heat maps, of all queries.
@@ -127,12 +127,3 @@ def nothing_shown(message: str = WELCOME) -> list[Any]:
     """Updates for the panel's outputs: as at the start."""
     hidden = gr.update(value=None, visible=False)
     return [message, "", "", "", hidden, hidden, None]
-
-
-def problem_shown(sentence: str) -> list[Any]:
-    """Updates for the panel's outputs: what went wrong, above results that stay as they are.
-
-    Args:
-        sentence: as HTML.
-    """
-    return [notice(sentence, "problem"), *[gr.skip()] * (N_OUTPUTS - 1)]

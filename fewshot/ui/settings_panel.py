@@ -92,6 +92,7 @@ def build_settings_panel() -> SettingsPanel:
     first = [DEFAULTS.steps, DEFAULTS.entropy_weight, DEFAULTS.transductive, DEFAULTS.last_block]
     defaults = [*first, "", AUTOMATIC, ""]
     reset.click(lambda: defaults, None, values, **quiet)
+    reset.click(fill_models, None, [model, status, download], **quiet)
     model.change(model_status, model, [status, download], **quiet)
     download.click(
         downloaded, model, [status, download], concurrency_id="download", concurrency_limit=1,
@@ -147,7 +148,7 @@ def chosen_templates(template: str | None, own: str | None) -> tuple[str, ...] |
 
 
 def fill_models() -> list[Any]:
-    """As the page loads: updates for the model's choices, its status and the button."""
+    """As the page loads, and anew: updates for the model's choices, its status and the button."""
     try:
         choices, default = clip_files.choices()
     except Exception as error:  # the page is of use without
