@@ -216,7 +216,7 @@ def test_evaluate_with_queries_from_a_second_data_set(data, tmp_path, capsys):
     assert "queries’ data set has: 1, left out (x)." in said.err
     assert "supports’, too: 5, left out" in said.err
     line = refused(capsys, *arguments, "--ways", "5", "--queries", "4")
-    assert "1 and 4 pictures" in line
+    assert "1 shown and 4 asked of each class" in line
     assert "6-way" in refused(capsys, *arguments, "--ways", "6")
 
 

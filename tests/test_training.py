@@ -838,7 +838,7 @@ def test_a_checkpoint_and_its_card(tree: Path, initial: Path, tmp_path: Path) ->
     for name in ("random", "within", "score"):
         assert card["validation"][name] == run.validation[name]
         assert 0 < card["validation"][name] <= 1
-    assert card["temperature"] > 0
+    assert "temperature" not in card  # siamese learned its logits
     assert {path.name for path in output.parent.iterdir()} == {
         "mine.safetensors",
         "mine.json",
@@ -980,3 +980,16 @@ def test_every_objective_has_its_recipes(recipes: dict[str, Recipe]) -> None:
         assert settings.method == method
         # Batches for pairs, triplets and episodes hold whole classes.
         assert settings.batch % settings.images_per_class == 0
+
+
+CHECKPOINTS = Path(__file__).parents[1] / "assets" / "checkpoints"
+
+
+@pytest.mark.parametrize("method", sorted(OBJECTIVES))
+def test_shipped_cards_have_a_temperature_where_the_method_uses_one(method: str) -> None:
+    file = {"siamese-contrastive": "contrastive"}.get(method, method)
+    card = load_card(CHECKPOINTS / f"drawings-{file}.safetensors")
+    assert card["method"] == method
+    learned = method in ("siamese", "relation")  # their logits, so nothing scales them
+    assert (card.get("temperature", 0) > 0) is not learned
+    assert OBJECTIVES[method].has_temperature is not learned
