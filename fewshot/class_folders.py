@@ -102,8 +102,7 @@ def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
 
     Raises:
         InputError: nothing usable in it, over the limits, two folders that give one class name,
-            or a zip that is damaged or unsafe (a path that
-            leaves it, a link, an encrypted file).
+            or a zip that is damaged or unsafe (a path that leaves it, a link, an encrypted file).
     """
     path = path.absolute()  # so that "." has a name for messages
     skipped: list[str] = []

@@ -22,8 +22,8 @@ MAX_PICTURE_BYTES = 20 * MB
 MAX_PICTURE_PIXELS = 40_000_000
 MAX_SET_PICTURES = 2_000
 MAX_SET_BYTES = 300 * MB  # unpacked
-# Of files that are decoded whole, as :func:`pixels_to_decode` counts them: a minute or two of work,
-# which a zip of a few megabytes could otherwise stretch to an hour.
+# Of files that are decoded whole, as :func:`pixels_to_decode` counts them: two or three minutes
+# of work, which a zip of a few megabytes could otherwise stretch to half an hour and more.
 MAX_SET_PIXELS = 5_000_000_000
 MAX_CLASS_NAME = 80  # characters
 # Longest side of a kept picture. No encoder here looks at more, and 2,000 kept pictures take at

@@ -135,9 +135,8 @@ def _with_network(
 
     sample = torch.rand(BATCH, 1, config.input_size, config.input_size, device=device)
     learn(sample)
-    alone = (
-        NETWORK_BATCHES * BATCH / seconds(lambda: [learn(sample) for _ in range(NETWORK_BATCHES)])
-    )
+    learning = seconds(lambda: [learn(sample) for _ in range(NETWORK_BATCHES)])
+    alone = NETWORK_BATCHES * BATCH / learning
 
     loader = DataLoader(
         PictureByPicture(files, config.input_size, recipe.augmentation),
