@@ -43,6 +43,13 @@ class FittedMethod:
     support: Support
     encoder: Encoder
 
+    def asked(self, queries: np.ndarray) -> Method:
+        """The method as it answers these queries, ``(q, d)``; the same for any where inductive."""
+        if not self.method.transductive:
+            return self.method
+        # Fitted anew: what it learned from other queries is of no use here.
+        return type(self.method)(self.encoder, self.method.settings).fit(self.support, queries)
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -226,10 +233,7 @@ def embed_support(
 def _answer(fitted: FittedMethod, embedded) -> MethodResult:
     queries = embedded.embeddings
     began = time.perf_counter()
-    method = fitted.method
-    if method.transductive:  # fitted anew: what it learned from other queries is of no use here
-        method = type(method)(fitted.encoder, method.settings).fit(fitted.support, queries)
-    prediction = method.predict(queries)
+    prediction = fitted.asked(queries).predict(queries)
     share = (time.perf_counter() - began) * 1000 / len(queries)
     return MethodResult(prediction, embedded.milliseconds + share, _neighbours(fitted, queries))
 

@@ -31,10 +31,15 @@ class Picture:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the pixels alone: the cache key, and the seed of this picture's views."""
+        """Hash of the pixels alone: the cache key."""
         content = hashlib.blake2b(repr(self.pixels.shape).encode(), digest_size=16)
         content.update(np.ascontiguousarray(self.pixels))
         return content.hexdigest()
+
+    @property
+    def views_seed(self) -> str:
+        """What seeds this picture's views, in hexadecimal: its content."""
+        return self.digest
 
 
 @dataclass(frozen=True)

@@ -457,6 +457,43 @@ def test_a_row_of_the_table_shows_its_cards(page: Page) -> None:
     )
 
 
+def test_what_the_answers_rest_on_is_a_click_away(page: Page) -> None:
+    look = page.locator("#look")
+    expect(page.locator("#message")).to_be_visible()
+    expect(look).to_be_hidden()
+    page.click("#example-alphabet")
+    row = page.locator("tr[data-query]").nth(1)
+    row.click(timeout=WAIT)
+    expect(page.locator(".question small")).to_have_text("query-2.png")
+    look.click()
+    expect(page.locator(".card .look")).to_have_count(5, timeout=2 * WAIT)
+    expect(page.locator(".question small")).to_have_text("query-2.png")
+    for method in ("siamese", "finetune", "clip-adapter"):
+        label = card(page, method).locator(".label b").inner_text()
+        expect(card(page, method).locator(".look p")).to_contain_text(label)
+        expect(card(page, method).locator(".look .veil")).to_be_visible()
+    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#classify")).to_be_enabled()
+    # Of other inputs than the answers are for, nothing is said.
+    page.get_by_label("Name of class 1", exact=True).fill("Other")
+    expect(page.locator("#outdated")).to_contain_text("press Classify")
+    look.click()
+    expect(page.locator("#problem-said")).to_contain_text("press Classify first", timeout=WAIT)
+    expect(page.locator(".card .look")).to_have_count(5)
+    expect(look).to_be_enabled()
+
+
+def test_looking_can_be_stopped(page: Page) -> None:
+    page.click("#example-alphabet")
+    expect(page.locator(".card")).to_have_count(5, timeout=WAIT)
+    page.locator("#look").click()
+    page.click("#stop")
+    expect(page.locator("#problem-said")).to_contain_text("Stopped")
+    expect(page.locator("#look")).to_be_enabled()
+    expect(page.locator("#look-progress")).to_be_hidden()
+    expect(page.locator(".card .look")).to_have_count(0)
+
+
 def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
     page.click("#example-one-shot")
     expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
@@ -700,6 +737,20 @@ def test_what_there_is_room_for_is_shown_whole(open_page: Callable[..., Page]) -
     # The numbers under the pictures of a card stand on one line.
     below = card(page, "clip").locator(".evidence figcaption span")
     assert len({box.bounding_box()["y"] for box in below.all()}) == 1
+
+
+def test_nothing_lies_over_the_first_drop_zone(page: Page) -> None:
+    covering = page.locator("#queries").evaluate(
+        """zone => {
+          const box = zone.getBoundingClientRect(), found = [];
+          for (let y = box.top + 2; y < Math.min(box.bottom, innerHeight) - 2; y += 5) {
+            const top = document.elementFromPoint((box.left + box.right) / 2, y);
+            found.push(zone.contains(top));
+          }
+          return found;
+        }"""
+    )
+    assert len(covering) > 5 and all(covering)
 
 
 def test_nothing_shines_through_the_bar_with_the_buttons(open_page: Callable[..., Page]) -> None:

@@ -15,6 +15,10 @@ from fewshot.types import InputError, Picture
 if TYPE_CHECKING:
     from fewshot.encoders.maml_network import MamlNetwork
 
+# A part of a picture: its top, bottom, left and right, in pixels; the bottom row and the right
+# column are the first ones outside.
+Box = tuple[int, int, int, int]
+
 
 class Encoder(ABC):
     """Pictures to float32 embeddings.
@@ -64,6 +68,10 @@ class Encoder(ABC):
         """Those in which it finds nothing to look at, so that all of them look alike to it."""
         return []
 
+    def region(self, picture: Picture) -> Box:
+        """What of a picture it looks at."""
+        return 0, picture.pixels.shape[0], 0, picture.pixels.shape[1]
+
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """``t`` texts to ``(t, dim)`` unit-norm float32, where ``reads_text``."""
         raise TypeError(f"the encoder {self.name} reads no text, so not {len(texts)} of them")
@@ -90,4 +98,4 @@ class Encoder(ABC):
 
 def view_seed(picture: Picture) -> int:
     """A 60-bit seed from a picture's content."""
-    return int(picture.digest[:15], 16)
+    return int(picture.views_seed[:15], 16)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.device import autocast, best_device
-from fewshot.encoders.base import Encoder
+from fewshot.encoders.base import Box, Encoder
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
-from fewshot.encoders.ink import INK_VERSION
+from fewshot.encoders.ink import INK_VERSION, drawing_frame
 from fewshot.encoders.ink_views import ink_of, views_of
 from fewshot.encoders.pair_head import PairHead
 from fewshot.encoders.relation_head import RelationHead
@@ -88,6 +88,10 @@ class DrawingsEncoder(Encoder):
         """See :class:`Encoder`: those without ink."""
         inked = ink_of(pictures, self._size).flatten(1).any(1).tolist()
         return [picture for picture, any_ink in zip(pictures, inked, strict=True) if not any_ink]
+
+    def region(self, picture: Picture) -> Box:
+        """See :class:`Encoder`: the drawing, as it is framed, where there is one."""
+        return drawing_frame(picture.pixels) or super().region(picture)
 
     def pair_head(self) -> PairHead:
         """See :class:`Encoder`."""

@@ -46,6 +46,28 @@ def find_ink(pixels: np.ndarray, size: int) -> np.ndarray:
     return _framed(ink, box, size)
 
 
+def drawing_frame(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The square that :func:`find_ink` shows, as far as it lies in the picture.
+
+    Args:
+        pixels: ``(h, w, 3)`` uint8 RGB.
+
+    Returns:
+        Its top, bottom, left and right in the picture, or None when there is no drawing.
+    """
+    working = _reduced(pixels)
+    box = _box_of(_ink_share(_contrast_to_background(working)))
+    if box is None:
+        return None
+    scale = max(pixels.shape[:2]) / max(working.shape[:2])
+    half = scale * _longer_side(box) / FILLED / 2
+    frame: list[int] = []
+    for start, end, limit in ((*box[:2], pixels.shape[0]), (*box[2:], pixels.shape[1])):
+        centre = scale * (start + end) / 2
+        frame += [max(0, round(centre - half)), min(limit, round(centre + half))]
+    return tuple(frame)
+
+
 def _reduced(pixels: np.ndarray) -> np.ndarray:
     """``(h, w, 3)`` float32 with the longer side at most WORKING_SIDE."""
     longer = max(pixels.shape[:2])

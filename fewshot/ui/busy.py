@@ -43,8 +43,7 @@ class RunButtons:
 
     def busy(self, step: Step) -> list[Any]:
         """Updates: at work, and at what."""
-        bar = _bar(step.what, f' value="{step.share:.2f}"')
-        return [gr.update(visible=True), bar, *self._starters(False)]
+        return [gr.update(visible=True), progress_bar(step), *self._starters(False)]
 
     @property
     def idle_js(self) -> str:
@@ -59,6 +58,11 @@ class RunButtons:
 
     def _starters(self, interactive: bool) -> list[Any]:
         return [gr.update(interactive=interactive)] * len(self.starters)
+
+
+def progress_bar(step: Step) -> str:
+    """HTML: at what, and how far."""
+    return _bar(step.what, f' value="{step.share:.2f}"')
 
 
 def _bar(what: str, value: str = "") -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fewshot.types import MethodResult, Neighbour
 from fewshot.ui.engine import BASELINE_TITLE, TITLES
+from fewshot.ui.looks import LEGEND
 from fewshot.ui.markup import escaped, image, notice, number
 from fewshot.ui.results import Results, n_right, odd_ones, percent, raw, verdict
 
@@ -46,10 +49,19 @@ method’s own measure: point at it to read which. Compare it within one card on
 """
 
 
-def cards_html(results: Results, query: int) -> str:
-    """A query's picture, what the methods make of it, and their cards."""
-    cards = "".join(_card(results, query, name) for name in TITLES)
+def cards_html(results: Results, query: int, looks: Mapping[str, str] | None = None) -> str:
+    """A query's picture, what the methods make of it, and their cards.
+
+    Args:
+        results: to show.
+        query: its number.
+        looks: by method, HTML of what its answer rests on, where that was asked for.
+    """
+    looks = looks or {}
+    cards = "".join(_card(results, query, name, looks.get(name, "")) for name in TITLES)
     note = notice(escaped(results.note)) if results.note else ""
+    if looks:
+        note += notice(LEGEND)
     return f'<section class="answer">{_question(results, query)}{note}<div class="cards">{cards}{_READING}</div></section>'  # noqa: E501
 
 
@@ -82,7 +94,7 @@ def _question(results: Results, query: int) -> str:
     )
 
 
-def _card(results: Results, query: int, name: str) -> str:
+def _card(results: Results, query: int, name: str, look: str) -> str:
     head = f"<h3>{TITLES[name]}</h3>"
     result = results.comparison.results.get(name)
     if result is None:
@@ -100,7 +112,7 @@ def _card(results: Results, query: int, name: str) -> str:
         f'<article class="card {name}" data-method="{name}"><header>{head}'
         f'<span class="time">{_milliseconds(result.milliseconds[query])}</span></header>'
         f'<p class="label"><b>{escaped(label)}</b>{_right(results, query, label)}{differs}</p>'
-        f'<p class="line">{line}</p>{bars(result, query, name)}'
+        f'<p class="line">{line}</p>{bars(result, query, name)}{look}'
         f"<h4>{_EVIDENCE[name]}</h4>{_evidence(results, result, query, name)}</article>"
     )
 

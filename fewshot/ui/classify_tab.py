@@ -16,6 +16,7 @@ from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
 from fewshot.ui.busy import RunButtons, run_and_stop
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
+from fewshot.ui.look_run import run_look
 from fewshot.ui.markup import block, escaped, notice
 from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
 from fewshot.ui.pad import drawing_pad
@@ -78,7 +79,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     known = gr.State({}, time_to_live=86_400)
     about = gr.State("", time_to_live=86_400)
 
-    buttons = RunButtons(stop, progress, [classify, clear, *examples.values()])
+    buttons = RunButtons(stop, progress, [classify, clear, results.look, *examples.values()])
     given = [*settings.inputs, *classes.inputs]
     held = inputs_of(preset, queries, classes, settings.inputs)
     run = {
@@ -102,13 +103,23 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         button.click(**wait)
         loads.append(button.click(partial(load_example, key), None, filled, **_QUIET))
         runs.append(loads[-1].success(**ask).success(**run))
-    for each in [*loads, *runs]:  # however it ends
+    results.look.click(**wait)
+    results.look.click(**ask)
+    looking = results.look.click(
+        partial(run_look, buttons),
+        [outdated.asked, outdated.answered, results.kept, results.row, preset, queries, *given],
+        [*buttons.outputs, results.look_progress, outdated.problem, results.cards],
+        concurrency_id="engine",
+        trigger_mode="multiple",
+        **_QUIET,
+    )
+    for each in [*loads, *runs, looking]:  # however it ends
         each.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
     for each in runs:
         each.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
         each.success(None, js=_GO_TO_RESULTS, api_visibility="private")
     # First, so that no more of the run arrives after the answer to the click.
-    stop.click(None, cancels=runs, api_visibility="private")
+    stop.click(None, cancels=[*runs, looking], api_visibility="private")
     stop.click(partial(stopped, buttons), None, [*buttons.outputs, outdated.problem], **_QUIET)
     shown = [outdated.answered, outdated.problem, *results.outputs]
     clear.click(cleared, None, [*filled, *shown], **_QUIET)

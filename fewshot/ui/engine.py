@@ -17,6 +17,7 @@ from fewshot.ui import clip_files
 
 if TYPE_CHECKING:
     from fewshot.methods import Settings
+    from fewshot.occlusion import Reliance
 
 log = logging.getLogger("fewshot.ui")
 
@@ -131,6 +132,50 @@ def compare_in_steps(
     yield Comparison(support.classes, names, results, unavailable, sources, *said)
 
 
+def look_in_steps(
+    support: SupportSet,
+    queries: Sequence[Picture],
+    number: int,
+    preset: str,
+    choices: Choices,
+) -> Iterator[Step | dict[str, Reliance]]:
+    """What each method's answer to one query rests on, pausing after every few covered copies.
+
+    Args:
+        support, queries, preset, choices: as in :func:`compare_in_steps`, which embedded them.
+        number: of the query.
+
+    Yields:
+        Steps, and at last by method what covering parts of the query does; without those methods
+        that cannot be had.
+
+    Raises:
+        InputError: a setting out of range, an unknown preset, or no method can be had.
+    """
+    yield Step(0.0, "Waking the engine")
+    from fewshot.compare import CACHE, fit
+    from fewshot.occlusion import Copies, look_at, reliance
+
+    fitted = fit(
+        support, preset, list(TITLES), settings_of(choices, preset),
+        model=clip_files.offered(choices.model),
+    ).methods  # fmt: skip
+    encoders = {one.encoder.digest: one.encoder for one in fitted.values()}
+    copies: dict[str, Copies] = {}
+    for done, (digest, encoder) in enumerate(encoders.items()):
+        for seen in look_at(encoder, queries[number]):
+            if isinstance(seen, Copies):
+                copies[digest] = seen
+            else:
+                yield Step((done + seen) / len(encoders), "Covering one part after another")
+    found = {}
+    for name, one in fitted.items():
+        seen = copies[one.encoder.digest]
+        method = one.asked(CACHE.embed(one.encoder, queries).embeddings)
+        found[name] = reliance(method.predict(seen.embeddings), seen.box)
+    yield found
+
+
 def compare_at_once(support: SupportSet, queries: Sequence[Picture], preset: str) -> Comparison:
     """The methods of the cards with default settings, as the command line runs them."""
     from fewshot.compare import compare
@@ -143,7 +188,8 @@ if os.environ.get("SPACES_ZERO_GPU"):
     # device imports torch, which the page elsewhere does without until the first click.
     from fewshot.device import gpu
 
-    compare_in_steps, compare_at_once = gpu()(compare_in_steps), gpu()(compare_at_once)
+    compare_in_steps, look_in_steps = gpu()(compare_in_steps), gpu()(look_in_steps)
+    compare_at_once = gpu()(compare_at_once)
 
 
 def without_baseline(comparison: Comparison) -> tuple[Comparison, MethodResult | None]:

@@ -31,7 +31,7 @@ WELCOME = """
   <p>No pictures at hand? Any of the examples above shows the idea in a second or two.</p>
 </section>
 """
-N_OUTPUTS = 7  # of the panel
+N_OUTPUTS = 8  # of the panel
 # A click on a row, or on the button in it, chooses the row; the mark moves at once.
 _CHOOSE_ROW = """
 element.addEventListener("click", (event) => {
@@ -51,31 +51,39 @@ class ResultsPanel:
     Attributes:
         message: the welcome, or a note.
         table: queries × methods.
+        look, look_progress: asks what each answer rests on; how far that is.
         cards: one query's.
         similarities: the heat maps, of all queries.
         csv, json: downloads.
         kept: the Results shown.
+        row: the number of the query whose cards are shown.
     """
 
     message: gr.HTML
     table: gr.HTML
+    look: gr.Button
+    look_progress: gr.HTML
     cards: gr.HTML
     similarities: gr.HTML
     csv: gr.DownloadButton
     json: gr.DownloadButton
     kept: gr.State
+    row: gr.State
 
     @property
     def outputs(self) -> list[Any]:
         """What :func:`results_shown` and its like return updates for, in their order."""
         shown = [self.message, self.table, self.cards, self.similarities]
-        return [*shown, self.csv, self.json, self.kept]
+        return [*shown, self.csv, self.json, self.kept, self.row]
 
 
 def build_results_panel() -> ResultsPanel:
     """Lay out the panel and wire what concerns it alone."""
     message = block(WELCOME, elem_id="message")
     table = block(elem_id="table", js_on_load=_CHOOSE_ROW)
+    with gr.Row(elem_classes="tools", elem_id="looking"):
+        look = gr.Button("What do the answers rest on?", size="sm", elem_id="look")
+        look_progress = block(elem_id="look-progress")
     cards = block(elem_id="cards")
     similarities = block(elem_id="similarities")
     with gr.Row(elem_classes="tools", elem_id="downloads"):
@@ -84,22 +92,29 @@ def build_results_panel() -> ResultsPanel:
             for kind in ("CSV", "JSON")
         ]
     kept = gr.State(None, time_to_live=7_200)
-    panel = ResultsPanel(message, table, cards, similarities, *buttons, kept)
-    table.select(
-        cards_of_row, panel.kept, cards, api_visibility="private", show_progress="hidden"
-    )  # fmt: skip
+    row = gr.State(0, time_to_live=7_200)
+    panel = ResultsPanel(
+        message, table, look, look_progress, cards, similarities, *buttons, kept, row
+    )
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    table.select(cards_of_row, kept, [cards, row], **quiet)
     return panel
 
 
 @shown
-def cards_of_row(results: Results | None, event: gr.EventData) -> str:
-    """The cards of the query whose row was chosen."""
+def cards_of_row(results: Results | None, event: gr.EventData) -> tuple[str, int]:
+    """The cards of the query whose row was chosen, and its number."""
+    row = event.index
+    if not isinstance(row, int) or not 0 <= row < len(still_kept(results).queries):
+        raise InputError("There is no such row: press Classify again.")
+    return cards_html(results, row), row
+
+
+def still_kept(results: Results | None) -> Results:
+    """The results, or InputError where they were deleted since."""
     if results is None:
         raise InputError("These results are no longer kept: press Classify again.")
-    row = event.index
-    if not isinstance(row, int) or not 0 <= row < len(results.queries):
-        raise InputError("There is no such row: press Classify again.")
-    return cards_html(results, row)
+    return results
 
 
 def results_shown(
@@ -120,10 +135,10 @@ def results_shown(
         for name, content in downloads.items()
     ]
     shown = [table_html(results), cards_html(results, 0), similarities_html(results)]
-    return [message, *shown, *buttons, results]
+    return [message, *shown, *buttons, results, 0]
 
 
 def nothing_shown(message: str = WELCOME) -> list[Any]:
     """Updates for the panel's outputs: as at the start."""
     hidden = gr.update(value=None, visible=False)
-    return [message, "", "", "", hidden, hidden, None]
+    return [message, "", "", "", hidden, hidden, None, 0]

@@ -1,0 +1,69 @@
+"""Asked what the answers on the page rest on: covers parts of the chosen query, and tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from fewshot.types import InputError
+from fewshot.ui import classes_panel, inputs
+from fewshot.ui.busy import RunButtons, progress_bar
+from fewshot.ui.cards import cards_html
+from fewshot.ui.engine import Step, look_in_steps
+from fewshot.ui.errors import sentence, shown
+from fewshot.ui.looks import look_html
+from fewshot.ui.markup import escaped, notice
+from fewshot.ui.results import Results
+from fewshot.ui.results_panel import still_kept
+from fewshot.ui.settings_panel import N_SETTINGS, choices_of
+
+
+@shown
+def run_look(
+    buttons: RunButtons,
+    asked: str,
+    answered: str,
+    results: Results | None,
+    row: int,
+    preset: str,
+    gallery: inputs.Gallery,
+    *values: Any,
+) -> Iterator[list[Any]]:
+    """Look at the query whose cards are shown: updates for buttons, progress, problem and cards.
+
+    Args:
+        buttons: that tell of it.
+        asked: what the inputs hold, as ``outdated.js`` puts it.
+        answered: what they held for the answers shown.
+        results: those.
+        row: number of the query.
+        preset: a name in PRESETS.
+        gallery: the queries.
+        values: of the settings and of the classes panel.
+    """
+    try:
+        kept = still_kept(results)
+        if asked != answered:
+            raise InputError("What you show has changed since these answers: press Classify first.")
+        start = Step(0.0, "Reading the pictures")
+        yield [*buttons.busy(start), progress_bar(start), "", gr.skip()]
+        choices = choices_of(values[:N_SETTINGS])
+        support = classes_panel.support_of(values[N_SETTINGS:])
+        queries = inputs.queries_of_gallery(gallery)
+        for step in look_in_steps(support, queries, row, preset, choices):
+            if isinstance(step, Step):
+                yield [*buttons.busy(step), progress_bar(step), gr.skip(), gr.skip()]
+                continue
+            answers = kept.comparison.results
+            looks = {
+                name: look_html(look, queries[row], answers[name].prediction.labels[row])
+                for name, look in step.items()
+                if name in answers
+            }
+            yield [*buttons.idle(), "", "", cards_html(kept, row, looks)]
+    except Exception as error:
+        why = escaped(sentence(error))
+        yield [*buttons.idle(), "", notice(why, "problem"), gr.skip()]
+        raise gr.Error(why, print_exception=False) from error
