@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
+from fewshot.class_folders import read_class_folders
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.images import quoted
 from fewshot.ui.known_names import known_names
@@ -526,6 +527,30 @@ def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
 
 
 # One's own pictures
+
+
+def test_classes_and_sorted_pictures_can_be_taken_away(page: Page, tmp_path: Path) -> None:
+    expect(page.locator("#sorting")).to_be_hidden()
+    page.click("#example-alphabet")
+    expect(page.locator("tr[data-query]").first).to_be_visible(timeout=WAIT)
+    task = example_task("alphabet")
+    with page.expect_download() as classes:
+        page.click("#save-classes")
+    classes.value.save_as(tmp_path / "classes.zip")
+    found = read_class_folders(tmp_path / "classes.zip").classes
+    assert {name: len(pictures) for name, pictures in found} == dict.fromkeys(
+        task.support.classes, 5
+    )
+    with page.expect_download() as queries:
+        page.click("#sort")
+    queries.value.save_as(tmp_path / "sorted.zip")
+    found = read_class_folders(tmp_path / "sorted.zip").classes
+    given = {query.digest: answer for query, answer in zip(task.queries, task.answers, strict=True)}
+    assert {p.digest: name for name, pictures in found for p in pictures} == given
+    page.click("#clear-all")
+    import_zip(page, str(tmp_path / "classes.zip"))
+    expect(thumbnails(page, "#pictures-5")).to_have_count(5, timeout=WAIT)
+    assert sorted(class_names(page)) == sorted(task.support.classes)
 
 
 def test_own_pictures_by_hand_give_cards(page: Page, drawings: Callable) -> None:

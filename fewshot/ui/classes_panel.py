@@ -19,6 +19,7 @@ from fewshot.ui.errors import shown
 from fewshot.ui.markup import block, class_list, notice, several
 from fewshot.ui.pad import drawing_pad
 from fewshot.ui.pictures import picture_gallery
+from fewshot.ui.zips import hand_out, zip_of_folders
 
 MAX_SLOTS = 10
 FIRST_SLOTS = 2
@@ -103,8 +104,10 @@ def build_classes_panel() -> ClassesPanel:
         upload = gr.UploadButton(
             "Import a zip", file_types=[".zip"], size="sm", elem_id="import-zip", min_width=120
         )
+        save = gr.Button("Save as a zip", size="sm", elem_id="save-classes", min_width=120)
     block(
-        "In a zip: one folder of pictures per class, up to 100. It replaces the classes above.",
+        "In a zip: one folder of pictures per class, up to 100. An import replaces the classes "
+        "above; a saved zip can be imported again.",
         elem_classes="hint",
     )
     note = block(elem_id="import-note")
@@ -134,6 +137,7 @@ def build_classes_panel() -> ClassesPanel:
         concurrency_limit=2, show_progress_on=upload,
     )  # fmt: skip
     panel.events.append(imports)
+    hand_out(save, saved, panel.inputs, "saved-classes")
     return panel
 
 
@@ -238,6 +242,28 @@ def imported(path: str) -> list[Any]:
     return filled(kept, note)
 
 
+@shown
+def saved(*values: Any) -> str:
+    """The zip of the classes that the panel shows: its path.
+
+    Args:
+        values: of the panel's inputs, in their order.
+    """
+    path, as_list, count, *slots = values
+    if as_list:
+        return _still_kept(path)
+    folders = []
+    for number, slot in enumerate(slots_of(count, slots), start=1):
+        if not slot.pictures:
+            continue
+        if not slot.name.strip():
+            raise InputError(f"Class {number} has pictures but no name: type one above.")
+        folders.append((images.class_name(slot.name), inputs.paths(slot.pictures)))
+    if not folders:
+        raise InputError("There are no pictures to save yet: add some to a class.")
+    return zip_of_folders("classes.zip", folders)
+
+
 def support_of(values: Sequence[Any]) -> SupportSet:
     """The support set that the panel shows.
 
@@ -248,8 +274,12 @@ def support_of(values: Sequence[Any]) -> SupportSet:
         InputError: it is not one yet; says what is missing.
     """
     path, as_list, count, *slots = values
-    if as_list and not path:
-        raise InputError("The imported zip is no longer kept here: import it again.")
-    if path:
-        return images.support_set(inputs.read_zip(path).classes)
+    if as_list:
+        return images.support_set(inputs.read_zip(_still_kept(path)).classes)
     return inputs.support_of_slots(*zip(*slots_of(count, slots), strict=True))
+
+
+def _still_kept(path: str) -> str:
+    if not path:
+        raise InputError("The imported zip is no longer kept here: import it again.")
+    return path

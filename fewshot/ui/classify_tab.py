@@ -30,6 +30,7 @@ from fewshot.ui.settings_panel import (
     fill_models,
     model_status,
 )
+from fewshot.ui.sorting import build_sorting, wire_sorting
 
 # On a phone the results lie below the inputs: go there once they are.
 _GO_TO_RESULTS = """() => {
@@ -76,6 +77,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
             block("<h2><i>3</i> Compare</h2>", elem_classes="step")
             outdated = build_outdated("", "Classify", CLASSIFY_HELD)
             results = results_panel.build_results_panel()
+            sort_by, sort = build_sorting()
     known = gr.State({}, time_to_live=86_400)
     about = gr.State("", time_to_live=86_400)
 
@@ -113,6 +115,8 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         trigger_mode="multiple",
         **_QUIET,
     )
+    sort.click(**ask)
+    wire_sorting(sort_by, sort, [results.kept, outdated.asked, outdated.answered, queries])
     for each in [*loads, *runs, looking]:  # however it ends
         each.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
     for each in runs:
@@ -121,8 +125,8 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     # First, so that no more of the run arrives after the answer to the click.
     stop.click(None, cancels=[*runs, looking], api_visibility="private")
     stop.click(partial(stopped, buttons), None, [*buttons.outputs, outdated.problem], **_QUIET)
-    shown = [outdated.answered, outdated.problem, *results.outputs]
-    clear.click(cleared, None, [*filled, *shown], **_QUIET)
+    emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
+    clear.click(cleared, None, emptied, **_QUIET)
     keep_watch(outdated, held, [*classes.events, *runs])
     preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)

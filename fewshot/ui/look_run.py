@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from fewshot.types import InputError
 from fewshot.ui import classes_panel, inputs
 from fewshot.ui.busy import RunButtons, progress_bar
 from fewshot.ui.cards import cards_html
@@ -16,7 +15,7 @@ from fewshot.ui.errors import sentence, shown
 from fewshot.ui.looks import look_html
 from fewshot.ui.markup import escaped, notice
 from fewshot.ui.results import Results
-from fewshot.ui.results_panel import still_kept
+from fewshot.ui.results_panel import still_valid
 from fewshot.ui.settings_panel import N_SETTINGS, choices_of
 
 
@@ -35,18 +34,14 @@ def run_look(
 
     Args:
         buttons: that tell of it.
-        asked: what the inputs hold, as ``outdated.js`` puts it.
-        answered: what they held for the answers shown.
-        results: those.
+        asked, answered, results: as :func:`fewshot.ui.results_panel.still_valid` takes them.
         row: number of the query.
         preset: a name in PRESETS.
         gallery: the queries.
         values: of the settings and of the classes panel.
     """
     try:
-        kept = still_kept(results)
-        if asked != answered:
-            raise InputError("What you show has changed since these answers: press Classify first.")
+        kept = still_valid(results, asked, answered)
         start = Step(0.0, "Reading the pictures")
         yield [*buttons.busy(start), progress_bar(start), "", gr.skip()]
         choices = choices_of(values[:N_SETTINGS])

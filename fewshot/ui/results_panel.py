@@ -117,6 +117,19 @@ def still_kept(results: Results | None) -> Results:
     return results
 
 
+def still_valid(results: Results | None, asked: str, answered: str) -> Results:
+    """The results, or InputError where they are gone or for other inputs.
+
+    Args:
+        results: those shown.
+        asked: what the inputs hold, as ``outdated.js`` puts it.
+        answered: what they held for the results.
+    """
+    if asked != answered:
+        raise InputError("What you show has changed since these answers: press Classify first.")
+    return still_kept(results)
+
+
 def results_shown(
     results: Results, full: Comparison, run_with: Mapping[str, Any], message: str
 ) -> list[Any]:
