@@ -94,6 +94,7 @@ class Fitted:
             {name: encoder.source for name, encoder in encoders.items()},
             tuple(dict.fromkeys(e.caution for e in encoders.values() if e.caution)),
             tuple(dict.fromkeys(blank)),
+            self.support_set.descriptions,
         )
 
 
@@ -234,17 +235,21 @@ def _answer(fitted: FittedMethod, embedded) -> MethodResult:
     queries = embedded.embeddings
     began = time.perf_counter()
     prediction = fitted.asked(queries).predict(queries)
-    share = (time.perf_counter() - began) * 1000 / len(queries)
-    return MethodResult(prediction, embedded.milliseconds + share, _neighbours(fitted, queries))
+    milliseconds = embedded.milliseconds + (time.perf_counter() - began) * 1000 / len(queries)
+    shown = fitted.support.embeddings
+    scores = None
+    if not fitted.method.reads_pictures and len(shown):
+        scores = fitted.method.predict(shown).scores
+    return MethodResult(prediction, milliseconds, _neighbours(fitted, queries), scores)
 
 
 def _neighbours(fitted: FittedMethod, queries: np.ndarray) -> tuple[tuple[Neighbour, ...], ...]:
     """The support pictures nearest to each query in the method's own space."""
-    index = fitted.support.index
-    ids, similarities = index.search(queries, NEIGHBOURS, fitted.encoder.digest)
+    entries = fitted.support.index.entries
+    ids, similarities = fitted.method.nearest(fitted.support, queries, NEIGHBOURS)
     return tuple(
         tuple(
-            Neighbour(int(i), index.entries[int(i)].file, index.entries[int(i)].label, float(s))
+            Neighbour(int(i), entries[int(i)].file, entries[int(i)].label, float(s))
             for i, s in zip(row_ids, row_similarities, strict=True)
         )
         for row_ids, row_similarities in zip(ids, similarities, strict=True)

@@ -252,9 +252,12 @@ def _eligible(
         where = "the largest alphabet" if protocol.within_group else "the data set"
         shown, asked = protocol.shot_range[1], protocol.queries
         counts = sources[0].counts
+        many = f"{shown + asked} pictures or more"
+        if len(sources) > 1:
+            many = f"{shown} pictures or more to show and {asked} to ask"
         raise InputError(
             f"{protocol.ways}-way episodes, {shown} shown and {asked} asked of each class, need "
-            f"{protocol.ways} classes with as many pictures, and {where} has "
+            f"{protocol.ways} classes of {many}, and {where} has "
             f"{sizes.max(initial=0)}: of {np.count_nonzero(counts)} classes the largest has "
             f"{counts.max(initial=0)} pictures."
         )

@@ -27,6 +27,10 @@ from fewshot.types import InputError, Support, SupportSet
 
 Progress = Callable[[float, str], None]
 
+# Of embeddings and views that a batch of episodes gathers in the roomiest of its spaces; methods
+# hold a few times as much while they work. Raw pixels are long, and so are many ways.
+BYTES_AT_ONCE = 2**28
+
 
 def quietly(share: float, what: str) -> None:
     """Progress that nobody is told of."""
@@ -85,15 +89,30 @@ class Evaluation:
     confusion: dict[str, np.ndarray] = field(default_factory=dict)
     examples: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def as_json(self, protocol: dict) -> dict:
-        """``{"protocol": {…, "checkpoints"}, "results": […]}``.
+    def as_json(self, protocol: dict, classes: Sequence[str] = ()) -> dict:
+        """``{"protocol": {…, "checkpoints"}, "results": […], "confusion": {…}}``.
 
-        An interval that there is none of is None: JSON has no NaN.
+        An interval that there is none of is None: JSON has no NaN. Of the confusion the pairs of
+        classes that occur are given by method, ``[true, answered, queries]``, the most first.
+
+        Args:
+            protocol: what the figures were made by.
+            classes: names of the classes, or empty: then there is no confusion.
         """
+        tables = self.confusion if classes else {}
+        confusion = {name: confusion_pairs(counts, classes) for name, counts in tables.items()}
         return {
             "protocol": protocol | {"checkpoints": self.checkpoints},
             "results": [_plain(score) for score in self.scores],
+            **({"confusion": confusion} if confusion else {}),
         }
+
+
+def confusion_pairs(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, str, int]]:
+    """``(c, c)`` queries by true and answered class: the pairs that occur, the most first."""
+    found = np.argwhere(counts)
+    order = np.argsort(-counts[tuple(found.T)], kind="stable")
+    return [(classes[i], classes[j], int(counts[i, j])) for i, j in found[order]]
 
 
 def _plain(score: MethodScore) -> dict:
@@ -159,6 +178,12 @@ class Evaluator:
         self._remembered = remembered
         self._methods = {name: _build(name, chosen, settings, model) for name in methods}
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Sentences that say where not to trust an encoder that takes part."""
+        said = (method.encoder.caution for method in self._methods.values())
+        return tuple(dict.fromkeys(filter(None, said)))
+
     def run(self, episodes: Episodes, on_progress: Progress = quietly) -> Evaluation:
         """The figures over all episodes; see :meth:`steps`."""
         *_, last = self.steps(episodes, self.embed([episodes], on_progress), on_progress)
@@ -200,7 +225,8 @@ class Evaluator:
         """Run every method over the same episodes; the figures so far after every batch of them.
 
         A batch goes through every method before the next one is drawn: whenever the caller
-        stops, all methods have seen the same episodes, and the memory is that of one batch.
+        stops, all methods have seen the same episodes, and the memory is that of one batch, which
+        ``BYTES_AT_ONCE`` bounds.
 
         Args:
             episodes: at least one; an empty support needs methods that read names alone.
@@ -209,8 +235,7 @@ class Evaluator:
         """
         n_classes = len(self.pool.classes)
         tallies = {name: Tally(n_classes, self._remembered) for name in self._methods}
-        if any(map(tunes_encoder, self._methods.values())):
-            episodes = episodes.in_portions(1)  # each takes seconds: to be told of, and stopped
+        episodes = episodes.in_portions(self._at_once(episodes))
         done = 0
         for batch in episodes.batches():
             on_progress(done / len(episodes), "evaluating")
@@ -220,6 +245,18 @@ class Evaluator:
                 tallies[name].add(batch, probabilities, time.perf_counter() - began)
             done += len(batch)
             yield self._figures(tallies)
+
+    def _at_once(self, episodes: Episodes) -> int:
+        """How many episodes a batch may have."""
+        if any(map(tunes_encoder, self._methods.values())):
+            return 1  # each takes seconds: to be told of, and stopped
+        batch = next(episodes.batches())
+        shown, asked = batch.support.shape[1], batch.queries.shape[1]
+        roomiest = max(
+            method.encoder.dim * (shown * (1 + method.n_views) + asked)
+            for method in self._methods.values()
+        )
+        return max(1, BYTES_AT_ONCE // (4 * roomiest))
 
     def _figures(self, tallies: dict[str, Tally]) -> Evaluation:
         encoders = {name: method.encoder for name, method in self._methods.items()}

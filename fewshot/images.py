@@ -26,6 +26,9 @@ MAX_SET_BYTES = 300 * MB  # unpacked
 # of work, which a zip of a few megabytes could otherwise stretch to half an hour and more.
 MAX_SET_PIXELS = 5_000_000_000
 MAX_CLASS_NAME = 80  # characters
+# A progressive JPEG sends its picture in ten or so scans, and each is work for the whole of it.
+MAX_JPEG_SCANS = 100
+_START_OF_SCAN = b"\xff\xda"
 # Longest side of a kept picture. No encoder here looks at more, and 2,000 kept pictures take at
 # most 1.5 GB; kept as phones take them, 2,000 photos would take 72 GB.
 KEPT_SIDE = 512
@@ -44,10 +47,13 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Marks that draw nothing: direction overrides and isolates, zero-width spaces, the soft hyphen.
+# Marks that draw nothing: direction overrides and isolates, zero-width spaces, the soft hyphen,
+# fillers, tags.
 # The zero-width joiners U+200C and U+200D stay: Persian, Indic scripts and emoji need them.
 _UNSEEN = {"\u00ad", "\u061c", "\u180e", "\u200b", "\u200e", "\u200f", "\ufeff"}
+_UNSEEN |= {"\u034f", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"}
 _UNSEEN |= {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2060, 0x2070))}
+_UNSEEN |= {chr(code) for code in range(0xE0000, 0xE0080)}
 
 
 def decode(source: bytes | Path, name: str) -> Picture:
@@ -68,6 +74,11 @@ def decode(source: bytes | Path, name: str) -> Picture:
     """
     data = _read(source, name) if isinstance(source, Path) else source
     check_file_size(len(data), name)
+    if data.startswith(b"\xff\xd8") and data.count(_START_OF_SCAN) > MAX_JPEG_SCANS:
+        raise InputError(
+            f"{quoted(name)} is a JPEG of more than {MAX_JPEG_SCANS} scans, which would take "
+            "minutes to read: save it again."
+        )
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             pixels = _pixels_of_file(image, name)
@@ -78,30 +89,6 @@ def decode(source: bytes | Path, name: str) -> Picture:
     except Exception as error:
         raise _refusal(error, name, len(data)) from error
     return Picture(name, pixels)
-
-
-def from_array(pixels: np.ndarray, name: str) -> Picture:
-    """Make a picture of an array, as a drawing pad or a webcam gives it.
-
-    Args:
-        pixels: ``(h, w)`` grey, ``(h, w, 3)`` RGB or ``(h, w, 4)`` RGBA, uint8.
-        name: what to call it.
-
-    Returns:
-        A picture under the same rules as ``decode``; its pixels are a copy.
-
-    Raises:
-        InputError: another shape or type, no pixels, or too many.
-    """
-    pixels = np.asarray(pixels)
-    known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
-    if not known or pixels.size == 0 or pixels.dtype != np.uint8:
-        raise InputError(
-            f"{quoted(name)} is an array of {pixels.dtype} with shape {pixels.shape}: give 8-bit "
-            f"pixels (uint8) of shape (height, width), (height, width, 3) or (height, width, 4)."
-        )
-    _check_pixels(pixels.shape[1], pixels.shape[0], name)
-    return Picture(name, _finish(Image.fromarray(pixels)))
 
 
 def class_name(text: str) -> str:
@@ -130,6 +117,21 @@ def class_name(text: str) -> str:
     return name
 
 
+def class_names(texts: Sequence[str]) -> tuple[str, ...]:
+    """Tidy the names of a support set's classes.
+
+    Raises:
+        InputError: a bad or repeated name, or fewer than 2.
+    """
+    names = tuple(class_name(text) for text in texts)
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise InputError(f"The class name {quoted(name)} is given twice: rename one of them.")
+    if len(names) < 2:
+        raise InputError(f"A support set needs at least 2 classes, not {len(names)}: add another.")
+    return names
+
+
 def support_set(classes: Sequence[tuple[str, Sequence[Picture]]]) -> SupportSet:
     """Put named pictures together into a support set, in the order given.
 
@@ -146,19 +148,14 @@ def support_set(classes: Sequence[tuple[str, Sequence[Picture]]]) -> SupportSet:
         InputError: a bad or repeated name, fewer than 2 classes, a class without a picture, or
             more than ``MAX_SET_PICTURES`` pictures.
     """
-    names = [class_name(name) for name, _ in classes]
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            raise InputError(f"The class name {quoted(name)} is given twice: rename one of them.")
-    if len(names) < 2:
-        raise InputError(f"A support set needs at least 2 classes, not {len(names)}: add another.")
+    names = class_names([name for name, _ in classes])
     counts = [len(pictures) for _, pictures in classes]
     if 0 in counts:
         empty = quoted(names[counts.index(0)])
         raise InputError(f"The class {empty} has no picture: add at least 1, or remove the class.")
     check_picture_count(sum(counts))
     return SupportSet(
-        classes=tuple(names),
+        classes=names,
         pictures=tuple(picture for _, pictures in classes for picture in pictures),
         labels=np.repeat(np.arange(len(names), dtype=np.int64), counts),
     )
@@ -171,6 +168,32 @@ def check_picture_count(count: int) -> None:
             f"A support set of {count:,} pictures is too large: leave out "
             f"{count - MAX_SET_PICTURES:,} to come down to {MAX_SET_PICTURES:,}."
         )
+
+
+def check_set_size(paths: Sequence[Path]) -> None:
+    """Raise InputError when the files of a support set are too large together, or take too long.
+
+    One that is gone is passed over: reading it will say so.
+    """
+    total = sum(path.stat().st_size for path in paths if path.exists())
+    if total > MAX_SET_BYTES:
+        raise InputError(
+            f"The pictures have {megabytes(total)} MB in all and at most "
+            f"{megabytes(MAX_SET_BYTES)} MB are accepted: leave some out or save them smaller."
+        )
+    check_work(paths)
+
+
+def check_work(paths: Sequence[Path]) -> None:
+    """Raise InputError when decoding these files would occupy the machine for others."""
+    left = MAX_SET_PIXELS
+    for path in paths:
+        left -= pixels_to_decode(path)
+        if left < 0:
+            raise InputError(
+                f"The pictures have more than {MAX_SET_PIXELS / 1e9:g} gigapixels in all: save "
+                "them smaller, or as JPEG."
+            )
 
 
 def check_file_size(count: int, name: str) -> None:
@@ -187,15 +210,20 @@ def check_file_size(count: int, name: str) -> None:
 def pixels_to_decode(source: bytes | Path) -> int:
     """How many pixels a file's decoder works through, by its header; 0 where it has none.
 
-    A JPEG is decoded near the kept size, whatever its own, and so counts as that.
+    A plain JPEG is decoded near the kept size, whatever its own, and so counts as that; in a
+    progressive one each ten scans count as the whole.
     """
     try:
-        file = source if isinstance(source, Path) else io.BytesIO(source)
-        with Image.open(file, formats=FORMATS) as image:
-            size = _kept_size(*image.size) if image.format == "JPEG" else image.size
+        data = source.read_bytes() if isinstance(source, Path) else source
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if image.format != "JPEG":
+                return width * height
+            if "progression" in image.info:
+                return width * height * max(10, data.count(_START_OF_SCAN)) // 10
+            return math.prod(_kept_size(width, height))
     except Exception:  # decoding will say what is wrong with it
         return 0
-    return size[0] * size[1]
 
 
 def megabytes(count: int) -> str:

@@ -16,12 +16,6 @@ def cosine_similarities(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return normalise(a) @ normalise(b).T
 
 
-def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distance of every row pair of ``(m, d)`` and ``(n, d)``: ``(m, n)``."""
-    squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :]
-    return np.maximum(squares - 2 * a @ b.T, 0)
-
-
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis, shifted by the maximum so that nothing overflows."""
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))

@@ -49,6 +49,7 @@ PRESETS = {
             "finetune": "drawings-prototype",
             "clip": "clip",
             "clip-adapter": "clip",
+            "tip-adapter": "clip",
             "fusion": "clip",
             "prototype": "drawings-prototype",
             "nearest": "drawings-prototype",
@@ -72,6 +73,7 @@ PRESETS = {
             "finetune": "clip",
             "clip": "clip",
             "clip-adapter": "clip",
+            "tip-adapter": "clip",
             "fusion": "clip",
             "prototype": "clip",
             "nearest": "clip",
@@ -82,7 +84,7 @@ PRESETS = {
             "pixels": "pixels",
         },
         templates="photo",
-        note="All methods look through CLIP's image tower here, and what siamese and triplet know "
+        note="All methods look through CLIP’s image tower here, and what siamese and triplet know "
         "of comparing they learned from your pictures alone: their columns differ by how they "
         "compare pictures, not by what they see.",
     ),

@@ -22,14 +22,19 @@ def conditions(preset: str, settings: Settings, model: str | None) -> dict[str, 
         settings: of the methods; a temperature of None is each encoder's own.
         model: which CLIP model was chosen; the report names the one that was found for it.
     """
+    name = model_name(model)
+    values = asdict(settings) | {"templates": list(settings.templates), "model": name}
+    return {"preset": preset, "settings": values}
+
+
+def model_name(model: str | None) -> str | None:
+    """The CLIP model that is found for a choice, by which a report can be made again."""
     from fewshot.encoders.clip_models import find_clip
 
     try:
-        name = find_clip(model).name
-    except InputError:  # why is among what is unavailable
-        name = model
-    values = asdict(settings) | {"templates": list(settings.templates), "model": name}
-    return {"preset": preset, "settings": values}
+        return find_clip(model).name
+    except InputError:  # why is said where it was to answer
+        return model
 
 
 def as_json(
@@ -39,14 +44,19 @@ def as_json(
 ) -> dict[str, Any]:
     """``{"classes", "queries": [{"file", "predictions": {method: …}}], "unavailable", …}``.
 
+    Where classes are described, "descriptions" has the words by class.
+
     Each prediction has "label", "probabilities" by class, "milliseconds", and "neighbours", the
     nearest support pictures with their cosine similarity. Beside them "encoders", by method where
     its encoder's weights come from, "cautions", sentences on where not to trust one, "without_ink",
     the pictures in which no drawing was found, and "left_out", a sentence for each file of the
     support set that could not be used, and ``run_with``, which :func:`conditions` gives.
     """
+    pairs = zip(comparison.classes, comparison.descriptions, strict=False)
+    described = {name: text for name, text in pairs if text}
     return {
         "classes": list(comparison.classes),
+        **({"descriptions": described} if described else {}),
         "queries": [
             {
                 "file": file,
@@ -98,4 +108,4 @@ def _prediction(result: MethodResult, query: int) -> dict[str, Any]:
 
 def _cell(text: str) -> str:
     """A spreadsheet runs a cell that starts like a formula; a quote in front keeps it text."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in tuple("=+-@＝＋－＠\t\r\n") else text

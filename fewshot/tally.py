@@ -90,9 +90,15 @@ class Tally:
         return float(np.abs(self._bins[0] - self._bins[1]).sum() / max(1, self._queries))
 
     def accuracy(self) -> tuple[float, float]:
-        """Mean over episodes and its 95% half-width; over the queries of a single episode."""
+        """Mean over episodes and its 95% half-width; over the queries of a single episode.
+
+        Where every answer is right, or none is, there is no spread to tell by: then the half-width
+        is what the accuracy may at most be off by, at 95% (one-sided: Clopper, Pearson 1934; about
+        three in the number of queries).
+        """
         values = self.accuracies
-        return mean_interval(values if len(values) > 1 else self._hits)
+        mean, half = mean_interval(values if len(values) > 1 else self._hits)
+        return mean, 1 - 0.05 ** (1 / self._queries) if mean in (0, 1) else half
 
     def _calibrate(self, sureness: np.ndarray, hits: np.ndarray) -> None:
         places = np.minimum((sureness * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1).ravel()

@@ -143,11 +143,14 @@ class MethodResult:
         prediction: probabilities and evidence.
         milliseconds: ``(q,)`` time per query, its share of embedding included.
         neighbours: for each query the nearest support pictures, nearest first.
+        shown_scores: ``(n, n_way)`` float32, its score of each support picture, of a method that
+            did not learn from them, else None.
     """
 
     prediction: Prediction
     milliseconds: np.ndarray
     neighbours: tuple[tuple[Neighbour, ...], ...]
+    shown_scores: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,7 @@ class Comparison:
         cautions: sentences that say where not to trust an encoder that took part.
         without_ink: names of the pictures, shown or asked about, in which an encoder of drawings
             found no drawing.
+        descriptions: of each class, as in :class:`SupportSet`.
     """
 
     classes: tuple[str, ...]
@@ -172,6 +176,7 @@ class Comparison:
     sources: dict[str, str] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
     without_ink: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
 
     def votes(self, query: int) -> dict[str, list[str]]:
         """Class name -> the methods whose top label it is, for one query."""

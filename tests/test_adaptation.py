@@ -167,11 +167,12 @@ def tip_adapter(queries, keys, labels, text, alpha, beta, scale) -> np.ndarray:
     return np.stack(probabilities)
 
 
-def test_the_adapter_is_tip_adapter(monkeypatch):
-    monkeypatch.setattr("fewshot.methods.clip_adapter.plan_for", lambda *_: Plan(0, 0.1))
+@pytest.mark.parametrize(("name", "steps"), [("clip-adapter", 0), ("tip-adapter", 50)])
+def test_the_adapter_is_tip_adapter(monkeypatch, name, steps):
+    monkeypatch.setattr("fewshot.methods.clip_adapter.plan_for", lambda *_: Plan(steps, 0.1))
     labels = np.array([0, 0, 0, 1, 2, 2, 3])
     support = support_of(labels)
-    method = METHODS["clip-adapter"](ENCODER, Settings(templates=("{}",))).fit(support)
+    method = METHODS[name](ENCODER, Settings(templates=("{}",))).fit(support)
     text = ENCODER.embed_texts(list(CLASSES))
     assert method.alpha_ in ALPHAS and method.alpha_ > 0 and method.beta_ in BETAS
     expected = tip_adapter(

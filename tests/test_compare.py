@@ -122,8 +122,15 @@ def test_photos_share_one_tower(tmp_path_factory, task):
     answer = compare(task.support, task.queries, "photos", (*COMPARED, "prototype"), model=model)
     assert not answer.unavailable
     assert list(answer.results) == [*COMPARED, "prototype"]
-    same = [r.neighbours for r in answer.results.values()]
+    # One space for all but triplet, which learns one of its own.
+    same = [r.neighbours for name, r in answer.results.items() if name != "triplet"]
     assert all(neighbours == same[0] for neighbours in same)
+    triplet = answer.results["triplet"]
+    for neighbours, evidence in zip(triplet.neighbours, triplet.prediction.evidence, strict=True):
+        places = [n.position for n in neighbours]
+        np.testing.assert_array_equal(evidence[places], np.sort(evidence)[::-1][:NEIGHBOURS])
+        similarities = [n.similarity for n in neighbours]
+        np.testing.assert_allclose(evidence[places], np.multiply(similarities, 2) - 2, atol=1e-5)
     assert set(answer.sources.values()) == {f"open_clip, {model}"} and answer.cautions == ()
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fewshot import images
-from fewshot.images import class_name, decode, from_array, support_set
+from fewshot.images import class_name, decode, support_set
 from fewshot.types import InputError, Picture
 
 A, B, C, D, E, F = (
@@ -404,57 +404,6 @@ def test_names_in_messages_stay_on_one_short_line():
     assert message.startswith("'evil gnp.exennn") and "…nnn" in message
     assert "nend.png' (1 byte)" in message and len(message) < 200
     assert refusal(b"x", "\u202e").startswith("'unnamed'")
-
-
-# --- arrays ----------------------------------------------------------------------------------
-
-
-def test_arrays_of_every_shape():
-    grey = np.array([[0, 7, 255]], np.uint8)
-    assert from_array(grey, "pad").pixels.tolist() == [[[0] * 3, [7] * 3, [255] * 3]]
-    assert from_array(np.array(UPRIGHT, np.uint8), "pad").pixels.tolist() == [
-        [list(colour) for colour in row] for row in UPRIGHT
-    ]
-    see = np.array([[[0, 0, 0, 51], [5, 6, 7, 0]]], np.uint8)
-    picture = from_array(see, "pad")
-    assert picture.name == "pad"
-    assert picture.pixels.tolist() == [[[204] * 3, [255] * 3]]
-
-
-def test_arrays_are_reduced_and_copied():
-    array = np.full((600, 1024, 3), 77, np.uint8)
-    assert from_array(array, "cam").pixels.shape == (300, 512, 3)
-    small = np.full((2, 2, 3), 77, np.uint8)
-    picture = from_array(small, "cam")
-    digest = picture.digest
-    small[:] = 0
-    assert (picture.pixels == 77).all() and Picture("again", picture.pixels).digest == digest
-    turned = np.array(UPRIGHT, np.uint8).transpose(1, 0, 2)[:, ::-1]  # not contiguous
-    assert from_array(turned, "cam").pixels.tolist() == turned.tolist()
-
-
-@pytest.mark.parametrize(
-    ("array", "said"),
-    [
-        (np.zeros((2, 2), np.float32), "float32 with shape (2, 2)"),
-        (np.zeros((2, 2, 2), np.uint8), "uint8 with shape (2, 2, 2)"),
-        (np.zeros((2, 2, 3, 1), np.uint8), "shape (2, 2, 3, 1)"),
-        (np.zeros(4, np.uint8), "shape (4,)"),
-        (np.zeros((0, 5, 3), np.uint8), "shape (0, 5, 3)"),
-        (np.zeros((2, 2), bool), "bool with shape (2, 2)"),
-        (None, "object with shape ()"),
-    ],
-)
-def test_other_arrays_are_refused(array, said):
-    with pytest.raises(InputError) as caught:
-        from_array(array, "pad")
-    assert "'pad' is an array of" in str(caught.value) and said in str(caught.value)
-
-
-def test_too_large_arrays_are_refused(monkeypatch):
-    monkeypatch.setattr(images, "MAX_PICTURE_PIXELS", 5)
-    with pytest.raises(InputError, match="'pad' is 3 × 2 pixels"):
-        from_array(np.array(UPRIGHT, np.uint8), "pad")
 
 
 # --- class names -----------------------------------------------------------------------------

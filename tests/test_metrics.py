@@ -14,7 +14,6 @@ from fewshot.metrics import (
     normalise,
     prototypes,
     softmax,
-    squared_distances,
 )
 
 RNG = np.random.default_rng(0)
@@ -49,19 +48,6 @@ def test_cosine_similarities() -> None:
     np.testing.assert_allclose(cosine_similarities(A, B), expected, rtol=1e-12)
     np.testing.assert_allclose(cosine_similarities(3 * A, 0.1 * B), expected, rtol=1e-12)
     np.testing.assert_array_equal(cosine_similarities(np.zeros((1, 7)), B), np.zeros((1, 4)))
-
-
-def test_squared_distances() -> None:
-    expected = [[sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) for b in B] for a in A]
-    np.testing.assert_allclose(squared_distances(A, B), expected, rtol=1e-12)
-
-
-def test_squared_distances_of_equal_rows_are_never_below_zero() -> None:
-    x = RNG.normal(size=(200, 64)).astype(np.float32)
-    own = squared_distances(x, x).diagonal()
-    assert (own >= 0).all()
-    # What remains is the rounding of a sum of 64 squares, some 64 in all, in float32.
-    assert own.max() < 64 * 64 * np.finfo(np.float32).eps
 
 
 def test_softmax() -> None:

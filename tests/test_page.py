@@ -280,7 +280,7 @@ def test_names_alone_find_names_for_pictures(page: Page, drawings: Callable) -> 
     expect(page.locator("#names-results")).to_have_css("opacity", "0.5")
     page.get_by_role("tab", name="Classify").click()
     page.locator("#settings button").first.click()
-    expect(page.locator("#clip-status")).to_contain_text("ms a picture on this machine")
+    expect(page.locator("#clip-status")).to_contain_text("ms a picture here")
 
 
 def test_a_description_changes_what_clip_says(page: Page, drawings: Callable) -> None:

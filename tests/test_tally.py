@@ -88,8 +88,19 @@ def test_sure_and_right_is_perfectly_calibrated() -> None:
     right.add(batch, torch.eye(2)[None], 0.0)
     wrong.add(batch, torch.eye(2).flip(0)[None], 0.0)
     assert (right.calibration_error, wrong.calibration_error) == (0.0, 1.0)
-    # One episode has no spread over episodes: the interval is over its queries.
-    assert right.accuracy() == (1.0, 0.0)
+    # Two of two, or none: 0.2236² is 0.05.
+    assert right.accuracy() == (1.0, pytest.approx(1 - 0.22361, abs=1e-5))
+    assert wrong.accuracy() == (0.0, pytest.approx(1 - 0.22361, abs=1e-5))
+
+
+def test_one_episode_has_no_spread_so_its_interval_is_over_its_queries() -> None:
+    labels = np.arange(3)
+    batch = EpisodeBatch(labels[None], labels[None], labels, labels[None], labels)
+    tally = Tally(3)
+    tally.add(batch, torch.tensor([[[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.5, 0.3, 0.2]]]), 0.0)
+    mean, half = tally.accuracy()
+    assert mean == pytest.approx(2 / 3)
+    assert half == pytest.approx(1.96 * np.std([1, 1, 0], ddof=1) / np.sqrt(3))
 
 
 def test_no_confusion_matrix_of_very_many_classes() -> None:

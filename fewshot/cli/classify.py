@@ -6,23 +6,37 @@ import argparse
 import zipfile
 from pathlib import Path
 
-from fewshot.cli.arguments import add_preset, at_least, names, output_file, write_json
-from fewshot.types import InputError
+import numpy as np
+
+from fewshot.cli.arguments import add_preset, names, output_file, write_json
+from fewshot.cli.settings import add_settings, settings_of
+from fewshot.types import InputError, SupportSet
 
 HELP = "Classify pictures from a few labelled ones, with every method side by side."
 EXAMPLES = """\
   python -m fewshot classify --support letters.zip --query unknown1.png unknown2.png
-  python -m fewshot classify --support photos/ --query *.jpg --preset photos --json out.json"""
+  python -m fewshot classify --support photos/ --query *.jpg --preset photos --json out.json
+  python -m fewshot classify --names "heart,star,check mark" --query sign.png --prompts drawing"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    shown = parser.add_mutually_exclusive_group(required=True)
+    shown.add_argument("--support", type=Path, metavar="DIR|ZIP", help="one folder per class")
+    shown.add_argument(
+        "--names", type=names, metavar="NAME,NAME", help="no pictures: CLIP goes by these names"
+    )
     parser.add_argument(
-        "--support", type=Path, required=True, metavar="DIR|ZIP", help="one folder per class"
+        "--describe",
+        action="append",
+        default=[],
+        metavar="NAME=TEXT",
+        help="a class in a few words more, which CLIP reads behind its name; may be given several "
+        "times",
     )
     parser.add_argument("--query", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument("--methods", type=names, metavar="NAME,NAME")
-    parser.add_argument("--steps", type=at_least(0), help="fine-tuning steps")
+    add_settings(parser)
     parser.add_argument("--json", type=output_file, metavar="FILE", help="default: print it")
     add_preset(parser)
 
@@ -30,41 +44,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Classify and write JSON; files that are left out are named on stderr."""
     import sys
-    from dataclasses import replace
 
-    from fewshot.class_folders import read_class_folders
     from fewshot.compare import COMPARED, compare
-    from fewshot.images import decode, support_set
-    from fewshot.methods import Settings
-    from fewshot.presets import get_preset
-    from fewshot.prompts import templates
+    from fewshot.encoders.clip_models import find_clip
+    from fewshot.images import decode, visible
     from fewshot.report import as_json, conditions
 
+    settings = settings_of(arguments)
+    if arguments.model:
+        find_clip(arguments.model)  # asked for by name, it is not to be gone without
     _check(arguments.support, arguments.query)
-    folders = read_class_folders(arguments.support)
-    queries = [decode(path, path.name) for path in arguments.query]
-    settings = Settings(templates=templates(get_preset(arguments.preset).templates))
-    if arguments.steps is not None:
-        settings = replace(settings, steps=arguments.steps)
+    support, skipped = _support(arguments)
+    queries = [decode(path, visible(path.name)) for path in arguments.query]
+    methods = arguments.methods or (COMPARED if support.pictures else ["clip"])
     comparison = compare(
-        support_set(folders.classes),
-        queries,
-        arguments.preset,
-        arguments.methods or COMPARED,
-        settings,
-        model=arguments.model,
+        support, queries, arguments.preset, methods, settings, model=arguments.model
     )
     run_with = conditions(arguments.preset, settings, arguments.model)
-    write_json(as_json(comparison, folders.skipped, run_with), arguments.json)
-    for sentence in folders.skipped:  # last, so that a refusal stays one line
+    write_json(as_json(comparison, skipped, run_with), arguments.json)
+    for sentence in skipped:  # last, so that a refusal stays one line
         print(sentence, file=sys.stderr)
 
 
-def _check(support: Path, queries: list[Path]) -> None:
+def _support(arguments: argparse.Namespace) -> tuple[SupportSet, tuple[str, ...]]:
+    """What is shown, descriptions included, and a sentence for each file left out of it."""
+    from dataclasses import replace
+
+    from fewshot.class_folders import read_class_folders
+    from fewshot.images import class_names, support_set
+
+    skipped: tuple[str, ...] = ()
+    if arguments.names:
+        nothing = np.zeros(0, np.int64)
+        shown = SupportSet(class_names(arguments.names), (), nothing)
+    else:
+        folders = read_class_folders(arguments.support)
+        shown, skipped = support_set(folders.classes), folders.skipped
+    said = dict.fromkeys(shown.classes, "")
+    for one in arguments.describe:
+        name, is_given, text = one.partition("=")
+        if not is_given or name.strip() not in said:
+            raise InputError(
+                f"--describe takes a class and words for it, as “{shown.classes[0]}=TEXT”, and not "
+                f"“{one}”."
+            )
+        said[name.strip()] = text.strip()
+    described = tuple(said.values()) if arguments.describe else ()
+    return replace(shown, descriptions=described), skipped
+
+
+def _check(support: Path | None, queries: list[Path]) -> None:
     """Refuse what is plainly not what was asked for, in words of a command line."""
-    if not support.exists():
+    if support and not support.exists():
         raise InputError(f"There is no support set at {support}.")
-    if support.is_file() and not zipfile.is_zipfile(support):
+    if support and support.is_file() and not zipfile.is_zipfile(support):
         raise InputError(f"{support} is neither a folder nor a zip of class folders.")
     for query in queries:
         if query.is_dir():

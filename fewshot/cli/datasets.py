@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from fewshot.episodes import Episodes
 
 
+_OF_SPLITS = ("omniglot", "photos")
+
+
 @dataclass(frozen=True)
 class Dataset:
     """What was named.
@@ -40,17 +43,17 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         default="omniglot",
         metavar="NAME|PATH",
-        help="omniglot, lake, photos, or any folder or zip of class folders",
+        help="omniglot, lake, photos, invented (an alphabet that the project draws itself, on any "
+        "machine), or any folder or zip of class folders",
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="where it lies")
     parser.add_argument(
         "--split",
         choices=("evaluation", "background", "validation", "latin", "unseen", "unseen-validation"),
-        default="evaluation",
-        help="of Omniglot: evaluation, background, validation (the background alphabets kept out "
-        "of training), latin (the background set's a to z, by name); of photos: evaluation and "
-        "validation (classes kept out of training), unseen and unseen-validation (pictures kept "
-        "out of training, of classes that were in it)",
+        help="of Omniglot: evaluation (default), background, validation (the background alphabets "
+        "kept out of training), latin (the background set's a to z, by name); of photos: "
+        "evaluation (default) and validation (classes kept out of training), unseen and "
+        "unseen-validation (pictures kept out of training, of classes that were in it)",
     )
 
 
@@ -82,9 +85,19 @@ def load_domains(arguments: argparse.Namespace) -> Dataset:
         raise InputError("With --shots 0 nothing is shown: name one data set, by --dataset.")
     from fewshot.data.pool import two_domains
 
-    shown = load_dataset(arguments)
-    second = {"dataset": arguments.query_dataset, "data": arguments.query_data}
-    asked = load_dataset(argparse.Namespace(**second, split=arguments.split))
+    places = [arguments.dataset, arguments.data], [arguments.query_dataset, arguments.query_data]
+    of_splits = any(name in _OF_SPLITS for name, _ in places)
+    shown, asked = (
+        load_dataset(
+            argparse.Namespace(
+                dataset=name,
+                data=data,
+                # Where one of them has splits, it is meant for that one.
+                split=arguments.split if name in _OF_SPLITS or not of_splits else None,
+            )
+        )
+        for name, data in places
+    )
     pool, of_queries, left_out = two_domains(shown.pool, asked.pool)
     return Dataset(pool, skipped=(*shown.skipped, *asked.skipped, *left_out), asked=of_queries)
 
@@ -99,6 +112,9 @@ def load_dataset(arguments: argparse.Namespace) -> Dataset:
     from fewshot.data.lake import load_lake
     from fewshot.data.omniglot import load_omniglot
 
+    if arguments.split and arguments.dataset not in _OF_SPLITS:
+        raise InputError(f"--split is of omniglot and photos: {arguments.dataset} has none.")
+    split = arguments.split or "evaluation"
     if arguments.dataset == "lake":
         if arguments.data is None:
             raise InputError("--dataset lake needs --data, the folder that holds run01 to run20.")
@@ -108,17 +124,21 @@ def load_dataset(arguments: argparse.Namespace) -> Dataset:
 
         if arguments.data is None:
             raise InputError("--dataset photos needs --data, with photos.zip and classes.csv.")
-        return Dataset(split_photos(load_photos(arguments.data), arguments.split).pool())
+        return Dataset(split_photos(load_photos(arguments.data), split).pool())
+    if arguments.dataset == "invented":
+        from fewshot.data.invented import invented_alphabet
+
+        return Dataset(invented_alphabet())
     if arguments.dataset != "omniglot":
         pool, skipped = load_class_tree(Path(arguments.dataset))
         return Dataset(pool, skipped=skipped)
-    if arguments.split in ("evaluation", "background"):
-        return Dataset(load_omniglot(arguments.split, arguments.data).pool())
+    if split in ("evaluation", "background"):
+        return Dataset(load_omniglot(split, arguments.data).pool())
     background = load_omniglot("background", arguments.data)
-    if arguments.split == "latin":
+    if split == "latin":
         return Dataset(background.latin().pool())
-    if arguments.split != "validation":
-        raise InputError(f"Omniglot has no split “{arguments.split}”; photos have.")
+    if split != "validation":
+        raise InputError(f"Omniglot has no split “{split}”; photos have.")
     from fewshot.training.validation import held_out_characters
 
     return Dataset(held_out_characters(background).pool())

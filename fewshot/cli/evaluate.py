@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from fewshot.cli.arguments import (
     write_text,
 )
 from fewshot.cli.datasets import Dataset, add_dataset, add_query_dataset, load_domains
+from fewshot.cli.settings import add_settings, settings_of
 from fewshot.types import InputError
 
 if TYPE_CHECKING:
@@ -67,18 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against", metavar="NAME", help="method to compare the others with, episode by episode"
     )
     parser.add_argument("--seed", type=at_least(0), default=0)
-    parser.add_argument("--steps", type=at_least(0), help="fine-tuning steps")
-    parser.add_argument("--entropy-weight", type=float, help="of fine-tuning")
-    parser.add_argument(
-        "--transductive",
-        action="store_true",
-        help="let finetune look at all queries of an episode at once; labelled so in the JSON",
-    )
-    parser.add_argument(
-        "--last-block",
-        action="store_true",
-        help="let finetune tune the last block of CLIP's image tower, too; seconds an episode",
-    )
+    add_settings(parser)
     parser.add_argument(
         "--distort",
         metavar="NAME",
@@ -96,25 +85,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print a table; write JSON where asked."""
     from fewshot.evaluation import Evaluator, as_csv
-    from fewshot.methods import METHODS, Settings
-    from fewshot.presets import get_preset
-    from fewshot.prompts import templates
+    from fewshot.methods import METHODS
+    from fewshot.report import model_name
 
     for name in arguments.methods:
         if name not in METHODS:
             raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
-    preset = get_preset(arguments.preset)
-    if arguments.last_block and preset.encoder_of("finetune") != "clip":
-        raise InputError("--last-block tunes CLIP's image tower: take it with --preset photos.")
+    if arguments.json and arguments.json == arguments.csv:
+        raise InputError(f"--json and --csv both name {arguments.json}: give each its own file.")
+    if arguments.queries_only and not arguments.distort:
+        raise InputError("--queries-only says what --distort changes: give that, too.")
+    settings = settings_of(arguments)
     loaded = load_domains(arguments)
     tasks = _tasks(arguments, loaded)
     pool = loaded.pool
     if arguments.distort:
         pool, tasks = _distorted(arguments, pool, tasks)
-    settings = Settings(templates=templates(preset.templates))
-    chosen = {"steps": arguments.steps, "entropy_weight": arguments.entropy_weight}
-    chosen |= {"transductive": arguments.transductive, "last_block": arguments.last_block}
-    settings = replace(settings, **{k: v for k, v in chosen.items() if v is not None})
     evaluator = Evaluator(
         pool,
         arguments.methods,
@@ -124,15 +110,17 @@ def run(arguments: argparse.Namespace) -> None:
         against=arguments.against,
         on_disk=True,
     )
-    facts = {"preset": arguments.preset, "model": arguments.model}
+    facts = {"preset": arguments.preset, "model": model_name(arguments.model)}
     facts |= {"finetune_steps": settings.steps, "entropy_weight": settings.entropy_weight}
     facts |= {"transductive": settings.transductive, "last_block": settings.last_block}
+    facts |= {"temperature": settings.temperature, "templates": list(settings.templates)}
     facts |= {"against": arguments.against, "seed": arguments.seed}
     runs = _run_all(evaluator, tasks)
     for sentence in loaded.skipped:
         print(sentence, file=sys.stderr)
     if arguments.json:
-        reports = [result.as_json(protocol | facts) for protocol, result in runs]
+        classes = pool.classes
+        reports = [result.as_json(protocol | facts, classes) for protocol, result in runs]
         write_json(reports[0] if len(tasks) == 1 else {"runs": reports}, arguments.json)
     if arguments.csv:
         write_text(as_csv(runs), arguments.csv)
@@ -155,7 +143,7 @@ def _run_all(evaluator: Evaluator, tasks: list[Task]) -> list[tuple[dict, Evalua
             if len(tasks) > 1:
                 print(f"{protocol['ways']}-way {_shown(protocol['shots'])}-shot")
             for score in result.scores:
-                print(_line(score))
+                print(_line(score, protocol["ways"]))
             runs.append((protocol, result))
             if stop:
                 print("Stopped: these are the figures of the episodes so far.", file=sys.stderr)
@@ -179,11 +167,12 @@ def _distorted(arguments: argparse.Namespace, pool: Pool, tasks: list[Task]):
     return changed, list(zip(protocols, moved, strict=True))
 
 
-def _line(score: MethodScore) -> str:
+def _line(score: MethodScore, ways: int) -> str:
+    top5 = f"top-5 {100 * score.top5:.2f} %, " if ways > 5 else ""
     line = (
         f"{score.method:<12} {100 * score.accuracy:6.2f}{_half(score.ci95)} %   "
         f"{score.episodes} episodes, {score.queries} queries, "
-        f"{score.episodes_per_second:.0f} episodes/s, top-5 {100 * score.top5:.2f} %, "
+        f"{score.episodes_per_second:.0f} episodes/s, {top5}"
         f"calibration error {100 * score.calibration_error:.1f} %"
     )
     if score.transductive:
@@ -206,6 +195,8 @@ def _ways(text: str) -> list[int | None]:
 def _shots(text: str) -> list[int | tuple[int, int]]:
     if "-" in text:
         least, most = (at_least(1)(part) for part in text.split("-", 1))
+        if most < least:
+            raise argparse.ArgumentTypeError(f"“{text}” runs backwards: give the fewer first")
         return [(least, most)]
     return [at_least(0)(part) for part in text.split(",")]
 
@@ -223,7 +214,7 @@ def _tasks(arguments: argparse.Namespace, loaded: Dataset) -> list[Task]:
     if fixed is not None:
         return [(facts | {"ways": len(next(iter(fixed)).classes), "shots": 1}, fixed)]
     if arguments.dataset in ("omniglot", "photos"):
-        facts["split"] = arguments.split
+        facts["split"] = arguments.split or "evaluation"
     if arguments.query_dataset is not None:
         facts["query_dataset"] = Path(arguments.query_dataset).name
     tasks = []

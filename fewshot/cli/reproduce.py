@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
     from fewshot.reproduce.tables import block
 
     read_block(arguments.readme)  # refused now rather than after all the work
-    read_records(arguments.output)
+    if not read_records(arguments.output) and arguments.tables:
+        raise InputError(f"There are no results in {arguments.output} to make tables of.")
     pools = Pools(data=arguments.data, photos=arguments.photos, lake=arguments.lake)
     chosen = [] if arguments.tables else _chosen(arguments.only, pools)
     status, stop, failed = Status(), [], []
@@ -82,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
                 _tell(status, f"  left out: {name}: {why}")
             _tell(status, f"  {record['seconds']:.0f} s")
     records = read_records(arguments.output)
+    if not records:
+        raise InputError(f"There are no results yet, so {arguments.readme} stays as it is.")
     write_plots(records, arguments.output)
     where = Path(os.path.relpath(arguments.output.resolve(), arguments.readme.resolve().parent))
     write_block(arguments.readme, block(records, where.as_posix()))

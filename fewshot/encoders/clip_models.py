@@ -149,7 +149,7 @@ def download_clip(model: str | None = None) -> ClipFolder:
     name = clip_name(model) or DEFAULT_CLIP
     repository = _repository(name)
     if repository is None:
-        if name == EMBEDDED or Path(name).expanduser().is_dir():
+        if name == EMBEDDED or _path_of(name).is_dir():
             return _found(name)  # here already
         raise InputError(
             f"There is no CLIP model “{name}” to download: choose {', '.join(CLIP_MODELS)}, or "
@@ -188,7 +188,14 @@ def _absent(name: str) -> str:
 
 
 def _local(name: str) -> ClipFolder:
-    path = Path(name).expanduser()
+    path = _path_of(name)
+    if path.name == WEIGHTS_FILE and path.is_file():
+        path = path.parent  # where its configuration lies, too
+    if path.is_file():
+        raise InputError(
+            f"{path.name} alone is no CLIP model: put it into a folder as {WEIGHTS_FILE}, with its "
+            f"{CONFIG_FILE} beside it, and name that."
+        )
     if not path.is_dir():
         raise InputError(
             f"There is no CLIP model “{name}”: choose {EMBEDDED}, {', '.join(CLIP_MODELS)}, "
@@ -198,6 +205,16 @@ def _local(name: str) -> ClipFolder:
         if not (path / file).is_file():
             raise InputError(f"The folder {path} is no open_clip model: it has no {file}.")
     return ClipFolder(name, path, "as its owner says", **_of_card(path))
+
+
+def _path_of(name: str) -> Path:
+    """The path that is meant; one that no machine can have is as good as one that is not there."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError):
+        return Path("/dev/null/nowhere")
+    return path
 
 
 def _of_card(folder: Path) -> dict[str, float]:
@@ -217,6 +234,7 @@ def _check_reachable(repository: str) -> None:
     In a thread, because a name look-up that hangs obeys no timeout of the request's.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HFValidationError
 
     outcome: list[Exception | None] = []
 
@@ -231,6 +249,8 @@ def _check_reachable(repository: str) -> None:
     thread.start()
     thread.join(ANSWER_SECONDS)
     error = outcome[0] if outcome else TimeoutError()
+    if isinstance(error, HFValidationError):
+        raise InputError(f"“{repository}” is not a name the hub can have.") from error
     if error is not None:
         raise InputError(
             f"The model hub did not answer for {repository} ({type(error).__name__}): check the "

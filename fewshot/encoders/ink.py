@@ -46,6 +46,16 @@ def find_ink(pixels: np.ndarray, size: int) -> np.ndarray:
     return _framed(ink, box, size)
 
 
+def half_tones(pixels: np.ndarray) -> float:
+    """Share of a picture's pixels that are neither ground nor ink, as photos have and drawings not.
+
+    Args:
+        pixels: ``(h, w, 3)`` uint8 RGB.
+    """
+    ink = _ink_share(_contrast_to_background(_reduced(pixels)))
+    return float(((ink > 0.15) & (ink < 0.85)).mean())
+
+
 def drawing_frame(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
     """The square that :func:`find_ink` shows, as far as it lies in the picture.
 

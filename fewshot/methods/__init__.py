@@ -17,6 +17,7 @@ from fewshot.methods.relation import Relation
 from fewshot.methods.siamese import Siamese
 from fewshot.methods.siamese_contrastive import SiameseContrastive
 from fewshot.methods.tca import TransferComponents
+from fewshot.methods.tip_adapter import TipAdapter
 from fewshot.methods.triplet import Triplet
 
 METHODS: dict[str, type[Method]] = {
@@ -27,6 +28,7 @@ METHODS: dict[str, type[Method]] = {
         FineTune,
         ClipZeroShot,
         ClipAdapter,
+        TipAdapter,
         Prototype,
         Fusion,
         Nearest,

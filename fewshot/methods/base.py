@@ -110,6 +110,22 @@ class Method(ABC):
     def predict(self, queries: np.ndarray) -> Prediction:
         """Classify ``(q, d)`` queries; changes nothing."""
 
+    def nearest(
+        self, support: Support, queries: np.ndarray, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The pictures that ``fit`` was shown which lie nearest to each query in its own space.
+
+        Args:
+            support: that it was fitted to, with its index.
+            queries: ``(q, d)``.
+            most: pictures of a query.
+
+        Returns:
+            Positions in the support set and cosine similarities, ``(q, k)``, the nearest first;
+            ``k`` is ``most`` or as many as there are.
+        """
+        return support.index.search(queries, most, self.encoder.digest)
+
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
         """What ``fit`` and ``predict`` give for each of some unrelated tasks.
 

@@ -94,7 +94,7 @@ class ClipAdapter(ClipZeroShot):
         The least mean of what the negative log-likelihood changes by, plus its standard error:
         over pictures, since views of one picture say nearly the same.
         """
-        plan = plan_for(self.encoder.family, self.name, support)
+        plan = plan_for(self.encoder.family, ClipAdapter.name, support)
         asked, cosines, pictures = _left_out(support, plan.view_likeness)
         labels = support.labels[pictures]
         text = cosine_similarities(asked, self.prototypes_)
@@ -133,7 +133,7 @@ class ClipAdapter(ClipZeroShot):
         keys = support.embeddings
         if not self.alpha_ or support.views is None or len(keys) > MOST_TRAINED:
             return keys
-        plan = plan_for(self.encoder.family, self.name, support)
+        plan = plan_for(self.encoder.family, ClipAdapter.name, support)
         start, labels = torch.from_numpy(keys), torch.from_numpy(support.labels)
         examples = F.normalize(torch.from_numpy(support.views), dim=2).flatten(0, 1)
         targets = labels.repeat_interleave(support.views.shape[1])

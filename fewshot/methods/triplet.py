@@ -67,6 +67,12 @@ class Triplet(Method):
         scores = self._log_means(-factor * torch.from_numpy(distances)).numpy() / factor
         return self._prediction(factor * scores, scores, -distances)
 
+    def nearest(
+        self, support: Support, queries: np.ndarray, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`Method`; among the projections, where there are any."""
+        return self.index_.search(self._project(queries), most, self.space_)
+
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
         """See :class:`Method`; tasks whose space is to be learned go one after the other."""
         if learns(self.encoder.family, self.name):

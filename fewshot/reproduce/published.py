@@ -121,7 +121,7 @@ WITHIN_REMARK = (
     "matched with another drawer's. Ours: episodes drawn at random within each evaluation alphabet "
     "that has 20 characters, any drawers, so not the same pictures; the official runs are a column "
     "of their own where they were at hand. `koch` is as far on as its own run went (see *Train*), "
-    "and was measured by itself, on the same episodes."
+    "and was measured at an earlier commit, which its record names, on the same episodes."
 )
 
 

@@ -11,9 +11,8 @@ import numpy as np
 from fewshot.data.distortions import distort
 from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
-from fewshot.encoders import get_encoder
 from fewshot.episodes import Episodes, Protocol, draw_episodes, names_episode
-from fewshot.evaluation import Evaluation, Evaluator, MethodScore, Progress
+from fewshot.evaluation import Evaluator, MethodScore, Progress
 from fewshot.methods import METHODS, Settings
 from fewshot.metrics import mean_interval
 from fewshot.presets import get_preset
@@ -25,8 +24,6 @@ from fewshot.types import InputError
 
 # Each result also has the figures of its first episodes, for a test that runs those again.
 FIRST = 200
-# Bounds the embeddings that a batch of episodes gathers: raw pixels are long.
-BYTES_AT_ONCE = 2**28
 DIGITS = 5
 
 
@@ -115,6 +112,10 @@ class Runner:
         scores: dict[str, dict] = {}
         checkpoints: dict[str, str] = {}
         protocol: dict = {}
+
+        def told(share: float, _: str) -> None:
+            self._told(share, f"{experiment.name}: {_called(task)}")
+
         for count in counts:
             names = [n for n in able if experiment.episodes_of(n, self._episodes) == count]
             asked = list(names)
@@ -129,7 +130,7 @@ class Runner:
                 self._told(share, f"{experiment.name}: {what}")
             drawn = _moved(task, _drawn(task, loaded, count), loaded.pool)
             protocol = protocol or _protocol(task, drawn, loaded)
-            result = self._evaluated(evaluator, drawn, embedded, experiment, asked, task)
+            *_, result = evaluator.steps(drawn, embedded, told)
             checkpoints |= {n: h for n, h in result.checkpoints.items() if n in names}
             for score in result.scores:
                 if score.method in names:
@@ -139,24 +140,6 @@ class Runner:
             "results": [scores[name] for name in able],
             "checkpoints": checkpoints,
         }
-
-    def _evaluated(
-        self,
-        evaluator: Evaluator,
-        drawn: Episodes,
-        embedded: EmbeddedPool,
-        experiment: Experiment,
-        asked: list[str],
-        task: Task | None,
-    ) -> Evaluation:
-        what = f"{experiment.name}: {_called(task)}"
-        portions = drawn.in_portions(_at_once(experiment, asked, drawn))
-
-        def told(share: float, _: str) -> None:
-            self._told(share, what)
-
-        *_, last = evaluator.steps(portions, embedded, told)
-        return last
 
     def _told(self, share: float, what: str) -> None:
         if self._stopping():
@@ -259,15 +242,6 @@ def _called(task: Task | None) -> str:
     changed = f", {task.distortion}" if task.distortion else ""
     changed += " queries" if task.queries_only else ""
     return f"{task.ways or 'all'}-way {task.shots}-shot{where}{changed}"
-
-
-def _at_once(experiment: Experiment, methods: list[str], drawn: Episodes) -> int:
-    """Episodes whose embeddings stay within BYTES_AT_ONCE, in the longest of the spaces."""
-    encoder_of = get_preset(experiment.preset).encoder_of
-    longest = max(get_encoder(encoder_of(name), experiment.model).dim for name in methods)
-    batch = next(drawn.batches())
-    pictures = batch.support.shape[1] + batch.queries.shape[1]
-    return max(1, BYTES_AT_ONCE // (4 * longest * pictures))
 
 
 def _as_json(score: MethodScore, correct: np.ndarray) -> dict:

@@ -55,7 +55,9 @@ def classify(support: gr.FileData, queries: list[gr.FileData], preset: str = "dr
     if archive.is_dir():
         raise InputError("The support is a folder: give a zip of it.")
     # Before the zip, which may be large, so that what is wrong is told at once.
-    pictures = [images.decode(_uploaded(query, "queries"), _name(query)) for query in queries]
+    found = [_uploaded(query, "queries") for query in queries]
+    images.check_work(found)
+    pictures = [images.decode(p, _name(q)) for p, q in zip(found, queries, strict=True)]
     folders = inputs.read_zip(str(archive))
     support_set = images.support_set(folders.classes)
     answers = compare_at_once(support_set, pictures, preset)

@@ -40,12 +40,14 @@ _MEASURES = {
     "clip": "cosine of picture and name: 1 is identical",
     "clip-adapter": "cosine to the name, plus what nearby pictures of the class add",
 }
-_READING = """
+_MEASURED = "".join(f"<li><b>{TITLES[name]}</b>: {what}</li>" for name, what in _MEASURES.items())
+_READING = f"""
 <aside class="reading"><h3>How to read this</h3>
 <p><b>%</b> shares one whole among <em>your</em> classes: a softmax. Over a few names it can be near
 100% for a picture of none of them; it is no calibrated probability.</p>
 <p>The <span class="raw">small number</span> behind it is what the softmax was taken of, in the
-method’s own measure: point at it to read which. Compare it within one card only.</p></aside>
+method’s own measure. Compare it within one card only.</p>
+<ul>{_MEASURED}</ul></aside>
 """
 
 
@@ -85,12 +87,15 @@ def _question(results: Results, query: int) -> str:
     comparison, answer = results.comparison, results.answers[query]
     agree = comparison.agree(query)
     truth = "" if answer is None else f" <span>In truth: <b>{escaped(answer)}</b>.</span>"
+    blank = ""
+    if comparison.queries[query] in comparison.without_ink:
+        blank = "<p>No drawing was found in it: what is said of it rests on nothing.</p>"
     return (
         f'<div class="question {"agree" if agree else "disagree"}">'
         f"{image(results.queries[query], 'The picture to classify')}"
         f"<div><small>{escaped(comparison.queries[query])}</small>"
         f'<p class="verdict"><i aria-hidden="true">{"=" if agree else "≠"}</i> '
-        f"{escaped(verdict(comparison, query))}{truth}</p></div></div>"
+        f"{escaped(verdict(comparison, query))}{truth}</p>{blank}</div></div>"
     )
 
 
@@ -144,8 +149,10 @@ def _as_by_name(results: Results) -> bool:
 
 
 def _tuned(results: Results, query: int) -> str:
-    line = _baseline(results, query)
-    return f"{line}. Also used the other queries." if results.transductive else line
+    also = ["Also used the other queries."] if results.transductive else []
+    also += ["Tuned the tower’s last block, too."] if results.last_block else []
+    baseline = _baseline(results, query)
+    return f"{baseline}. {' '.join(also)}" if also else baseline
 
 
 def _baseline(results: Results, query: int) -> str:
@@ -160,13 +167,18 @@ def bars(result: MethodResult, query: int, method: str) -> str:
     """The most probable classes of a query: share, and the method's own measure beside it."""
     row, scores = result.prediction.probabilities[query], result.prediction.scores[query]
     items = "".join(
-        f"<li><span>{escaped(result.prediction.classes[i])}</span>"
+        f"<li>{_bar_name(result.prediction.classes[i])}"
         f'<span class="track"><i style="width:{100 * row[i]:.1f}%"></i></span>'
         f'<span class="share" title="{row[i]:.4f}">{percent(float(row[i]))}</span>'
         f'<span class="raw" title="{_MEASURES[method]}">{raw(float(scores[i]))}</span></li>'
         for i in np.argsort(-row, kind="stable")[:TOP]
     )
     return f'<ol class="bars">{items}</ol>'
+
+
+def _bar_name(label: str) -> str:
+    whole = f' title="{escaped(label)}"' if len(label) > SHORT_WORD else ""  # it may be cut
+    return f"<span{whole}>{escaped(label)}</span>"
 
 
 def _evidence(results: Results, result: MethodResult, query: int, name: str) -> str:
@@ -186,7 +198,7 @@ def _evidence(results: Results, result: MethodResult, query: int, name: str) -> 
 
 def _name(label: str) -> str:
     long = any(len(word) > SHORT_WORD for word in label.split())
-    return f"<b{' class=long' if long else ''}>{escaped(label)}</b>"
+    return f"<b{' class=long' if long else ''}><span>{escaped(label)}</span></b>"
 
 
 def _own_measure(result: MethodResult, query: int, neighbour: Neighbour, name: str) -> str:
@@ -215,12 +227,17 @@ def _row(results: Results, query: int) -> str:
     comparison = results.comparison
     odd = "" if comparison.agree(query) else '<i class="odd" title="They disagree">≠</i>'
     cells = "".join(_cell(results, query, name) for name in TITLES)
+    blank = ""
+    if comparison.queries[query] in comparison.without_ink:
+        blank = '<i class="odd" title="No drawing was found in it">∅</i>'
     # The first row's cards are shown to begin with; after that the browser moves the mark.
     chosen = ' class="chosen"' if query == 0 else ""
+    pressed = "true" if query == 0 else "false"
     return (
-        f'<tr data-query="{query}"{chosen}><th scope="row"><button type="button">'
+        f'<tr data-query="{query}"{chosen}><th scope="row">'
+        f'<button type="button" aria-pressed="{pressed}">'
         f"{image(results.queries[query], '')}<span>{escaped(comparison.queries[query])}</span>"
-        f"{odd}</button></th>{cells}</tr>"
+        f"{odd}{blank}</button></th>{cells}</tr>"
     )
 
 

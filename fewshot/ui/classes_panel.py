@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from fewshot.class_folders import ClassFolders
 from fewshot.types import InputError, SupportSet
 from fewshot.ui import files, inputs
 from fewshot.ui.errors import shown
-from fewshot.ui.markup import block, class_list, notice, several
+from fewshot.ui.markup import block, class_list, escaped, notice, several
 from fewshot.ui.pad import drawing_pad
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.zips import hand_out, zip_of_folders
@@ -25,6 +25,20 @@ MAX_SLOTS = 10
 FIRST_SLOTS = 2
 # More than this are shown as a list even in a few classes: a slot shows each of its pictures.
 MAX_SLOT_PICTURES = 200
+
+
+# Takes a class out; those behind it move up, and two slots stay, if only as empty ones. In the
+# browser, where nothing is lost of what is typed or uploaded meanwhile.
+_WITHOUT = """(count, ...values) => {
+  const left = Math.max(FIRST, count - 1), of_slots = [0, 1, 2].map(() => values.splice(0, SLOTS));
+  of_slots.forEach((column, kind) => {
+    column.splice(INDEX, 1);
+    column.push(kind === 1 ? [] : "");
+  });
+  const update = (visible) => ({ __type__: "update", visible });
+  const shown = Array.from({ length: SLOTS }, (_, i) => update(i < left));
+  return [left, ...shown, ...of_slots.flat()];
+}"""
 
 
 class Slot(NamedTuple):
@@ -46,7 +60,7 @@ class ClassesPanel:
         columns: what a slot lies in.
         count: how many slots are shown. A hidden field, not a State: it lives as long as the
             slots, in the browser.
-        add: the button for one more slot.
+        add, upload: the buttons for one more slot, and for a zip.
         slots: what all slots lie in.
         imported: path of a zip that is shown as a list, or "".
         as_list: whether one is. A hidden field again: the session, which has the path, may end
@@ -63,6 +77,7 @@ class ClassesPanel:
     columns: list[gr.Column]
     count: gr.Number
     add: gr.Button
+    upload: gr.UploadButton
     slots: gr.Column
     imported: gr.State
     as_list: gr.Checkbox
@@ -74,12 +89,12 @@ class ClassesPanel:
     @property
     def inputs(self) -> list[Any]:
         """What :func:`support_of` takes, in its order."""
-        return [self.imported, self.as_list, self.count, *self._of_slots]
+        return [self.imported, self.as_list, self.count, *self.slot_contents]
 
     @property
     def outputs(self) -> list[Any]:
         """What :func:`filled` and :func:`listed` return updates for, in their order."""
-        return [*self.of_kind, self.count, *self.columns, *self._of_slots]
+        return [*self.of_kind, self.count, *self.columns, *self.slot_contents]
 
     @property
     def of_kind(self) -> list[Any]:
@@ -88,7 +103,8 @@ class ClassesPanel:
         return [*form, self.slots, self.note, self.add]
 
     @property
-    def _of_slots(self) -> list[Any]:
+    def slot_contents(self) -> list[Any]:
+        """All names, all galleries, all descriptions."""
         return [*self.names, *self.galleries, *self.descriptions]
 
 
@@ -119,6 +135,7 @@ def build_classes_panel() -> ClassesPanel:
         columns=columns,
         count=gr.Number(FIRST_SLOTS, visible=False, precision=0),
         add=add,
+        upload=upload,
         slots=slots,
         imported=gr.State("", time_to_live=86_400),
         as_list=gr.Checkbox(visible=False),
@@ -129,7 +146,10 @@ def build_classes_panel() -> ClassesPanel:
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     panel.events.append(add.click(one_more, panel.count, [panel.count, *columns], **quiet))
     for i, button in enumerate(removes):
-        remove = button.click(partial(removed, i), panel.inputs[2:], panel.outputs, **quiet)
+        moved = [panel.count, *columns, *panel.slot_contents]
+        remove = button.click(
+            None, [panel.count, *panel.slot_contents], moved, js=_without(i), **quiet
+        )  # fmt: skip
         panel.events.append(remove)
     panel.events.append(drop_list.click(slots_shown, None, panel.of_kind, **quiet))
     imports = upload.upload(
@@ -139,6 +159,11 @@ def build_classes_panel() -> ClassesPanel:
     panel.events.append(imports)
     hand_out(save, saved, panel.inputs, "saved-classes")
     return panel
+
+
+def _without(i: int) -> str:
+    numbers = {"FIRST": FIRST_SLOTS, "SLOTS": MAX_SLOTS, "INDEX": i}
+    return re.sub("|".join(numbers), lambda found: str(numbers[found[0]]), _WITHOUT)
 
 
 def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.Button]:
@@ -162,7 +187,8 @@ def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.Button]:
         with gr.Accordion("Describe it", open=False, elem_classes="describe"):
             description = gr.Textbox(
                 label=f"Description of class {i + 1}",
-                placeholder="For CLIP, which reads it behind the name: with two wheels and pedals",
+                placeholder="For CLIP, which reads it behind the name: with two wheels and pedals. "
+                "The small embedded model hardly understands more than names.",
                 show_label=False,
                 container=False,
                 lines=2,
@@ -181,23 +207,11 @@ def one_more(count: float) -> list[Any]:
     return [count, *columns]
 
 
-@shown
-def removed(index: int, count: float, *values: Any) -> list[Any]:
-    """Take one class out; those behind it move up. Updates for the panel's outputs."""
-    return filled(without(index, slots_of(count, values)))
-
-
 def slots_of(count: float, values: Sequence[Any]) -> list[Slot]:
     """The shown slots among the values of all names, all galleries and all descriptions."""
     columns = [values[i : i + MAX_SLOTS] for i in range(0, len(values), MAX_SLOTS)]
     slots = [Slot(n or "", p or [], d or "") for n, p, d in zip(*columns, strict=True)]
     return slots[: int(count)]
-
-
-def without(index: int, slots: Sequence[Slot]) -> list[Slot]:
-    """The slots but one; two stay, if only as empty ones."""
-    kept = [slot for i, slot in enumerate(slots) if i != index]
-    return kept + [Slot()] * (FIRST_SLOTS - len(kept))
 
 
 def filled(slots: Sequence[Slot], note: str = "") -> list[Any]:
@@ -217,7 +231,8 @@ def filled(slots: Sequence[Slot], note: str = "") -> list[Any]:
 def listed(path: str, found: ClassFolders, note: str = "") -> list[Any]:
     """Updates for the panel's outputs that show an imported zip as a list; slots keep theirs."""
     hidden, visible = gr.update(visible=False), gr.update(visible=True)
-    compact = class_list(Path(path).name, found.classes)
+    # Gradio's folder is named by the content: for outdated.js another zip is another listing.
+    compact = class_list(Path(path).name, found.classes, Path(path).parent.name)
     return [path, True, visible, compact, hidden, note, hidden, *[gr.skip()] * (1 + 4 * MAX_SLOTS)]
 
 
@@ -230,7 +245,12 @@ def slots_shown(note: str = "") -> list[Any]:
 @shown
 def imported(path: str) -> list[Any]:
     """Updates for the panel's outputs that show an uploaded zip; what it lacks is warned of."""
-    found = inputs.read_zip(path)
+    try:
+        found = inputs.read_zip(path)
+    except InputError as error:
+        why = escaped(str(error))
+        gr.Warning(why, title="Error")
+        return [*[gr.skip()] * 5, notice(why, "problem"), *[gr.skip()] * (2 + 4 * MAX_SLOTS)]
     note = ""
     if found.skipped:
         gr.Warning(several(found.skipped), duration=20)

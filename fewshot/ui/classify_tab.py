@@ -11,7 +11,7 @@ import gradio as gr
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import PRESETS, get_preset
 from fewshot.report import conditions
-from fewshot.types import Comparison
+from fewshot.types import Comparison, InputError
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
 from fewshot.ui.busy import RunButtons, run_and_stop
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
@@ -21,7 +21,8 @@ from fewshot.ui.markup import block, escaped, notice
 from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
 from fewshot.ui.pad import drawing_pad
 from fewshot.ui.pictures import picture_gallery
-from fewshot.ui.results import blank_pictures, results_of
+from fewshot.ui.remarks import remarks
+from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import (
     N_SETTINGS,
     SettingsPanel,
@@ -31,10 +32,20 @@ from fewshot.ui.settings_panel import (
     model_status,
 )
 from fewshot.ui.sorting import build_sorting, wire_sorting
+from fewshot.ui.undo import brought_back, build_undo, remembered
 
 # On a phone the results lie below the inputs: go there once they are.
 _GO_TO_RESULTS = """() => {
   if (innerWidth < 800) document.querySelector("#results").scrollIntoView({behavior: "smooth"});
+}"""
+# The pad in sight that holds a drawing which was not added, by what it is for; nothing without one.
+_UNSENT = """() => {
+  const pads = [...document.querySelectorAll("#given canvas.unsent")];
+  const seen = pads.find((pad) => pad.closest("details").offsetParent !== null);
+  return seen ? seen.getAttribute("aria-label").replace("Drawing pad for", "").trim() : "";
+}"""
+_CLEAR_PADS = """() => {
+  document.querySelectorAll("#given .pad [data-do=clear]").forEach((button) => button.click());
 }"""
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -63,6 +74,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
                 label="Kind of pictures",
             )  # fmt: skip
             preset_note = block(elem_id="preset-note")
+            undo = build_undo()
             classes = classes_panel.build_classes_panel()
             block("<h2><i>2</i> Ask</h2>", elem_classes="step")
             queries = picture_gallery("Pictures to classify", elem_id="queries", height=170)
@@ -80,13 +92,15 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
             sort_by, sort = build_sorting()
     known = gr.State({}, time_to_live=86_400)
     about = gr.State("", time_to_live=86_400)
+    unsent = gr.Textbox(visible=False)
 
-    buttons = RunButtons(stop, progress, [classify, clear, results.look, *examples.values()])
+    starters = [classify, clear, results.look, undo.button, *examples.values()]
+    buttons = RunButtons(stop, progress, starters)
     given = [*settings.inputs, *classes.inputs]
     held = inputs_of(preset, queries, classes, settings.inputs)
     run = {
         "fn": partial(run_engine, buttons),
-        "inputs": [outdated.asked, preset, queries, known, about, *given],
+        "inputs": [outdated.asked, unsent, preset, queries, known, about, *given],
         "outputs": [*buttons.outputs, outdated.answered, outdated.problem, *results.outputs],
         "concurrency_id": "engine",
         "concurrency_limit": 2,
@@ -97,12 +111,22 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     wait = {"fn": None, "outputs": buttons.outputs, "js": buttons.waiting_js, **_QUIET}
     ask = {"fn": None, "inputs": held, "outputs": outdated.asked, "js": outdated.asked_js, **_QUIET}
     filled = [*classes.outputs, queries, preset, known, about]
+    remember = {
+        "fn": remembered,
+        "inputs": [*classes.inputs, queries, preset, known, about],
+        "outputs": undo.outputs,
+        **_QUIET,
+    }
     # Of the listeners to one click each waits for the one before.
     classify.click(**wait)
     classify.click(**ask)
+    classify.click(None, None, unsent, js=_UNSENT, **_QUIET)
     runs, loads = [classify.click(**run)], []
     for key, button in examples.items():
         button.click(**wait)
+        button.click(None, None, unsent, js="() => ''", **_QUIET)
+        button.click(None, js=_CLEAR_PADS, api_visibility="private")
+        button.click(**remember)
         loads.append(button.click(partial(load_example, key), None, filled, **_QUIET))
         runs.append(loads[-1].success(**ask).success(**run))
     results.look.click(**wait)
@@ -126,8 +150,12 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     stop.click(None, cancels=[*runs, looking], api_visibility="private")
     stop.click(partial(stopped, buttons), None, [*buttons.outputs, outdated.problem], **_QUIET)
     emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
-    clear.click(cleared, None, emptied, **_QUIET)
-    keep_watch(outdated, held, [*classes.events, *runs])
+    clear.click(None, js=_CLEAR_PADS, api_visibility="private")
+    clear.click(**remember)
+    classes.upload.upload(**remember)
+    back = undo.button.click(brought_back, undo.before, [*undo.outputs, *filled], **_QUIET)
+    clearing = clear.click(cleared, None, emptied, **_QUIET)
+    keep_watch(outdated, held, [*classes.events, *runs, clearing, back])
     preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     page.load(fill_models, None, [settings.model, settings.status, settings.download], **_QUIET)
@@ -138,6 +166,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
 def run_engine(
     buttons: RunButtons,
     asked: str,
+    unsent: str,
     preset: str,
     gallery: inputs.Gallery,
     known: dict[str, str],
@@ -149,6 +178,7 @@ def run_engine(
     Args:
         buttons: that tell of it.
         asked: what the inputs hold, as ``outdated.js`` puts it.
+        unsent: what a pad is for that holds a drawing which was not added, or nothing.
         preset: a name in PRESETS.
         gallery: the queries.
         known: picture digest -> true class.
@@ -158,6 +188,11 @@ def run_engine(
     same = [gr.skip()] * (1 + results_panel.N_OUTPUTS)  # all but the problem
     try:
         yield [*buttons.busy(Step(0.0, "Reading the pictures")), gr.skip(), "", *same[1:]]
+        if unsent:
+            raise InputError(
+                f"The drawing on the pad for {unsent} is not among the pictures yet: press “Add "
+                "drawing” there, or “Clear”."
+            )
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)
@@ -165,10 +200,17 @@ def run_engine(
             if isinstance(step, Comparison):
                 clip_files.remember_pace(choices.model, step)
                 caution = clip_files.cautioned(step.cautions, "under Settings")
-                notes = [blank_pictures(step.without_ink), get_preset(preset).note, caution]
+                notes = [*remarks(step, support, preset), get_preset(preset).note, caution]
                 note = " ".join(filter(None, notes))
+                learns = choices.steps > 0
                 results = results_of(
-                    step, support, queries, known or {}, note, choices.transductive
+                    step,
+                    support,
+                    queries,
+                    known or {},
+                    note,
+                    learns and choices.transductive,
+                    learns and choices.last_block and preset == "photos",
                 )
                 # What an example shows is no news once its queries are gone.
                 message = about if any(results.answers) else ""

@@ -53,7 +53,9 @@ def offered(model: str | None) -> str | None:
     """
     from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, clip_name
 
-    if model not in (None, clip_name(None), EMBEDDED, *CLIP_MODELS):
+    if not model:
+        return None
+    if model not in (clip_name(None), EMBEDDED, *CLIP_MODELS):
         listed = ", ".join((EMBEDDED, *CLIP_MODELS))
         raise InputError(f"There is no CLIP model “{model}”: choose {listed}.")
     return model
@@ -80,7 +82,7 @@ def whereabouts(model: str | None) -> Whereabouts:
     from fewshot.encoders.clip_models import CLIP_MODELS, find_clip
 
     try:
-        found = find_clip(model)
+        found = find_clip(offered(model))
     except InputError as error:
         return Whereabouts(False, str(error), model in CLIP_MODELS)
     shown_name = found.name if found.name in CLIP_MODELS else Path(found.name).name

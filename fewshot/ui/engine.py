@@ -128,7 +128,7 @@ def compare_in_steps(
     if not results:
         raise InputError(next(iter(unavailable.values())))
     names = tuple(query.name for query in queries)
-    said = (tuple(cautions), tuple(blank))
+    said = (tuple(cautions), tuple(blank), support.descriptions)
     yield Comparison(support.classes, names, results, unavailable, sources, *said)
 
 

@@ -71,6 +71,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
             yield Report(
                 (*done, run), dict(confusions), pool.classes, len(pool.pictures),
                 *album.shown(confusions.values()), left_out, request.episodes, len(protocols),
+                evaluator.cautions,
             )  # fmt: skip
         done.append(run)
 
@@ -82,10 +83,16 @@ def _at_hand(request: Request) -> tuple[list[str], tuple[str, ...]]:
         InputError: none can, or not the one that the others are compared with.
     """
     from fewshot.encoders import get_encoder
-    from fewshot.presets import get_preset
+    from fewshot.presets import PRESETS, get_preset
 
     preset, absent = get_preset(request.preset), {}
     for name in request.methods:
+        if name not in preset.encoders:
+            others = [p.title for p in PRESETS.values() if name in p.encoders]
+            absent[name] = f"it works on {' and '.join(others)} only."
+            if name == request.against:
+                raise InputError(f"{METHOD_TITLES[name]}: {absent[name]}")
+            continue
         try:
             get_encoder(preset.encoder_of(name), request.model)
         except InputError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.types import InputError
-from fewshot.ui import evaluate_plots, files
+from fewshot.ui import clip_files, evaluate_plots, files
 from fewshot.ui.errors import shown
 from fewshot.ui.evaluate_report import Report
 from fewshot.ui.evaluate_results import (
@@ -97,15 +97,16 @@ def build_evaluate_panel() -> EvaluatePanel:
     matrix = block(elem_id="evaluate-matrix", js_on_load=_CHOOSE_CELL)
     behind = block(elem_id="evaluate-behind")
     kept = gr.State(None, time_to_live=7_200)
-    choice.input(matrix_of, [kept, choice], [matrix, behind], **_QUIET)
-    matrix.select(pictures_of_cell, kept, behind, **_QUIET)
+    last = {"trigger_mode": "always_last", **_QUIET}  # chosen is what is answered last
+    choice.input(matrix_of, [kept, choice], [matrix, behind], **last)
+    matrix.select(pictures_of_cell, kept, behind, **last)
     return EvaluatePanel(message, scores, bars, lines, choice, matrix, behind, *downloads, kept)
 
 
 def so_far(report: Report, sweep: str) -> list[Any]:
     """Updates for the panel's outputs while a run goes on."""
     hidden = gr.update(visible=False)
-    message = notice(escaped(summary(report)))
+    message = notice(escaped(summary(report)) + _cautions(report))
     plots = evaluate_plots.plots_of(report, sweep)
     return [message, scores_html(report), *plots, hidden, "", "", hidden, hidden, gr.skip()]
 
@@ -114,7 +115,7 @@ def finished(report: Report, sweep: str) -> list[Any]:
     """Updates for the panel's outputs at the end of a run."""
     from fewshot.evaluation import as_csv
 
-    message = escaped(summary(report, stopped=not report.complete))
+    message = escaped(summary(report, stopped=not report.complete)) + _cautions(report)
     if report.skipped:
         message += f"<p>Left out:</p>{several(report.skipped)}"
     choices = confusion_choices(report)
@@ -134,6 +135,13 @@ def finished(report: Report, sweep: str) -> list[Any]:
         ],
         report,
     ]
+
+
+def _cautions(report: Report) -> str:
+    if not report.cautions:
+        return ""
+    said = clip_files.cautioned(report.cautions, "under Settings in the Classify tab")
+    return f"<p>{escaped(said)}</p>"
 
 
 def plots_again(report: Report, sweep: str) -> list[Any]:

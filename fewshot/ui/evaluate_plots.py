@@ -38,7 +38,7 @@ def line_plot() -> gr.LinePlot:
     """Accuracy against ways or shots, empty."""
     return gr.LinePlot(
         x="ways", y="%", color="method", tooltip=["%", _TOLD], y_title="accuracy, %",
-        color_title=" ", x_axis_format="~g", height=340, buttons=["export"], visible=False,
+        color_title=" ", x_axis_format="d", height=340, buttons=["export"], visible=False,
         show_label=False, elem_id="evaluate-lines",
     )  # fmt: skip
 
@@ -53,11 +53,6 @@ def plots_of(report: Report, sweep: str) -> list[Any]:
     if sweep:
         return [gr.update(visible=False), _lines(report, sweep)]
     return [gr.update(value=bar_frame(report), visible=True), gr.update(visible=False)]
-
-
-def no_plots() -> list[Any]:
-    """Updates that hide both."""
-    return [gr.update(visible=False)] * 2
 
 
 def bar_frame(report: Report) -> pd.DataFrame:

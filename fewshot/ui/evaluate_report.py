@@ -51,6 +51,7 @@ class Report:
         skipped: a sentence for each method and each file that was left out.
         asked: episodes of each run that were asked for.
         planned: runs that were asked for.
+        cautions: sentences that say where not to trust an encoder that took part.
     """
 
     runs: tuple[tuple[dict, Evaluation], ...]
@@ -62,6 +63,7 @@ class Report:
     skipped: tuple[str, ...]
     asked: int
     planned: int
+    cautions: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -75,8 +77,14 @@ class Report:
         return self.share == 1
 
     def as_json(self) -> dict:
-        """As ``evaluate --json`` writes it."""
+        """As ``evaluate --json`` writes it; of many classes, confusions of those shown alone."""
+        from fewshot.evaluation import confusion_pairs
+
         reports = [evaluation.as_json(protocol) for protocol, evaluation in self.runs]
+        for (number, method), confusion in self.confusions.items():
+            names = [self.classes[i] for i in confusion.classes]
+            pairs = confusion_pairs(confusion.counts, names)
+            reports[number].setdefault("confusion", {})[method] = pairs
         return reports[0] if len(reports) == 1 else {"runs": reports}
 
 

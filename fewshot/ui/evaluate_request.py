@@ -17,6 +17,7 @@ from fewshot.ui.engine import TITLES
 METHOD_TITLES = TITLES | {
     "prototype": "Prototype",
     "fusion": "Names + prototypes",
+    "tip-adapter": "CLIP adapter, untrained",
     "pixels": "Pixels",
     "nearest": "Nearest neighbour",
     "siamese-contrastive": "Siamese, contrastive",

@@ -29,7 +29,7 @@ def scores_html(report: Report) -> str:
     titles = dict(_FIGURES)
     if against:
         accuracy, *rest = _FIGURES.items()
-        what = f"Less {METHOD_TITLES[against]}"
+        what = f"Minus {METHOD_TITLES[against]}, points"
         told = "mean difference on the same episodes, and its 95 % interval"
         titles = dict([accuracy, (what, told), *rest])
     heads = "".join(f'<th scope="col" title="{told}">{text}</th>' for text, told in titles.items())

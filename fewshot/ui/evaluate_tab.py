@@ -30,6 +30,7 @@ from fewshot.ui.settings_panel import SettingsPanel
 
 # Sent to the browser no oftener: a run has hundreds of portions.
 SECONDS_BETWEEN = 0.4
+MOST_SECONDS = 900  # of a run: then the figures so far stand, and others get their turn
 # Data that reach a Gradio plot while it is still being set up go to a view that is thrown away, and
 # the plot stays as it began: so the last ones are sent twice.
 PLOTS_AGAIN_AFTER = 0.6
@@ -99,11 +100,12 @@ def run_evaluation(
         stop = gr.update(visible=True, interactive=True, value="Stop")
         yield [stop, *waiting, gr.skip(), "", *same]
         request = request_of(dict(zip(names, values, strict=True)))
-        report, told, what = None, 0.0, ""
+        report, told, what, began = None, 0.0, "", time.monotonic()
         for step in evaluate_in_steps(request):
             if isinstance(step, Report):
                 report = step
-            if stopping["asked"]:
+            late = time.monotonic() > began + MOST_SECONDS
+            if stopping["asked"] or (late and report is not None):
                 break
             now = Step(step.share, "Evaluating") if isinstance(step, Report) else step
             if now.what == what and time.monotonic() - told < SECONDS_BETWEEN:

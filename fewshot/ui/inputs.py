@@ -43,6 +43,7 @@ def support_of_slots(
             picture that cannot be read, or whatever :func:`fewshot.images.support_set` refuses.
     """
     images.check_picture_count(sum(len(paths(gallery)) for gallery in galleries))
+    images.check_set_size([Path(path) for gallery in galleries for path in paths(gallery)])
     classes, described = [], []
     slots = zip(names, galleries, descriptions, strict=True)
     for number, (text, gallery, more) in enumerate(slots, start=1):
@@ -87,6 +88,7 @@ def queries_of_gallery(
     if not found:
         raise InputError(f"There is no picture to classify: upload or draw one {where}.")
     check_query_count(len(found), most)
+    images.check_work([Path(path) for path in found])
     return [read_file(path) for path in found]
 
 
@@ -99,22 +101,28 @@ def check_query_count(count: int, most: int = MAX_QUERIES) -> None:
         )
 
 
-def checked(gallery: Gallery) -> tuple[list[str], list[str]]:
+def checked(gallery: Gallery) -> tuple[dict[str, str | None], list[str]]:
     """Try an upload's pictures.
 
     Returns:
-        The paths of those that can be read, and one sentence for each that cannot. A TIFF, which
-        browsers do not show, is replaced by a PNG of the same pixels.
+        By path, None for those that cannot be read, and the path of a PNG of the same pixels for a
+        TIFF, which browsers do not show; and one sentence for each that cannot be read.
+
+    Raises:
+        InputError: looking at all of them would take minutes.
     """
-    kept, refused = [], []
+    verdict: dict[str, str | None] = {}
+    refused = []
+    images.check_work([Path(path) for path in paths(gallery)])
     for path in paths(gallery):
         try:
             picture = read_file(path)
-            unseen = Path(path).suffix.lower() in (".tif", ".tiff")
-            kept.append(files.kept_picture(picture) if unseen else path)
+            if Path(path).suffix.lower() in (".tif", ".tiff"):
+                verdict[path] = files.kept_picture(picture)
         except InputError as error:
+            verdict[path] = None
             refused.append(str(error))
-    return kept, refused
+    return verdict, refused
 
 
 def paths(gallery: Gallery) -> list[str]:

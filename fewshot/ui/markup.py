@@ -61,8 +61,10 @@ def notice(text: str, kind: str = "note") -> str:
     return f'<div class="notice {kind}" role="{role}">{text}</div>'
 
 
-def class_list(origin: str, classes: Iterable[tuple[str, Sequence[Picture]]]) -> str:
-    """An imported zip's classes: a thumbnail, the name and a count of each."""
+def class_list(
+    origin: str, classes: Iterable[tuple[str, Sequence[Picture]]], content: str = ""
+) -> str:
+    """An imported zip's classes: a thumbnail, the name and a count of each; marked by content."""
     classes = list(classes)
     items = "".join(
         f"<li>{image(thumbnail(pictures[0]), '')}<b>{escaped(name)}</b>"
@@ -71,6 +73,7 @@ def class_list(origin: str, classes: Iterable[tuple[str, Sequence[Picture]]]) ->
     )
     total = sum(len(pictures) for _, pictures in classes)
     return (
-        f'<div class="class-list"><p>{len(classes)} classes, {total:,} pictures from '
+        f'<div class="class-list" data-content="{escaped(content)}">'
+        f"<p>{len(classes)} classes, {total:,} pictures from "
         f"<b>{escaped(origin)}</b></p><ul>{items}</ul></div>"
     )

@@ -17,7 +17,7 @@ class NameList:
     """What a pasted list holds.
 
     Attributes:
-        names: each once, in the order of the list.
+        names: each once, whatever its case, in the order of the list.
         repeated: how many lines only said again what stood above.
     """
 
@@ -33,7 +33,11 @@ def read_names(text: str | None) -> NameList:
             nobody can see.
     """
     lines = [line for line in (text or "").splitlines() if images.visible(line)]
-    names = tuple(dict.fromkeys(map(images.class_name, lines)))
+    # CLIP reads "Koala" as it reads "koala": two of them would share one answer.
+    first: dict[str, str] = {}
+    for name in map(images.class_name, lines):
+        first.setdefault(name.casefold(), name)
+    names = tuple(first.values())
     if len(names) < 2:
         raise InputError("There is nothing to choose from yet: give two or more names, one a line.")
     if len(names) > MAX_NAMES:

@@ -51,7 +51,8 @@ def build_names_tab(settings: SettingsPanel) -> None:
             template = gr.Dropdown(
                 [(f"{key}: “{texts[0]}” …", key) for key, texts in template_sets().items()],
                 value="photo", label="What the pictures are", elem_id="names-template",
-                info="The names are put into these prompts.",
+                info="The names are put into these prompts, or into one you type, {} for the name.",
+                allow_custom_value=True,
             )  # fmt: skip
             block("Pictures to find names for", elem_classes="overline")
             queries = picture_gallery("Pictures to find names for", elem_id="names-queries")
@@ -97,7 +98,7 @@ def find_names(
     Args:
         asked: what the inputs hold, for :mod:`fewshot.ui.outdated`.
         text: the pasted list.
-        template: a name in ``template_sets()``.
+        template: a name in ``template_sets()``, or a template.
         gallery: the pictures.
         model: which CLIP model.
     """
@@ -108,7 +109,8 @@ def find_names(
         listed = read_names(text)
         pictures = inputs.queries_of_gallery(gallery, "below the names", MAX_PICTURES)
         support = SupportSet(listed.names, (), np.zeros(0, np.int64))
-        choices = Choices(templates=templates(template), model=model or None)
+        prompts = templates(template) if template in template_sets() else (template or "",)
+        choices = Choices(templates=prompts, model=model or None)
         for step in compare_in_steps(support, pictures, "photos", choices, ("clip",)):
             if isinstance(step, Comparison):
                 clip_files.remember_pace(choices.model, step)

@@ -7,7 +7,7 @@ const buttons = Object.fromEntries(
 const pen = canvas.getContext("2d");
 let strokes = []; // each a list of points, so that the last one can be undone
 let drawing = false;
-let sent = 0; // how many strokes are on their way to the server
+let sent = 0; // how many strokes are on their way to the server: one drawing at a time
 
 function redraw() {
   pen.fillStyle = "#ffffff";
@@ -23,6 +23,8 @@ function redraw() {
   }
   hint.hidden = strokes.length > 0;
   for (const button of Object.values(buttons)) button.disabled = strokes.length === 0;
+  buttons.add.disabled ||= sent > 0;
+  canvas.classList.toggle("unsent", strokes.length > 0); // Classify asks for it
 }
 
 function at(event) {
@@ -50,23 +52,24 @@ for (const end of ["pointerup", "pointercancel"]) {
 }
 
 buttons.undo.addEventListener("click", () => {
-  strokes.pop();
+  if (strokes.length > sent) strokes.pop();
   redraw();
 });
 buttons.clear.addEventListener("click", () => {
-  strokes = [];
+  strokes = strokes.slice(0, sent);
   redraw();
 });
 buttons.add.addEventListener("click", () => {
   sent = strokes.length;
+  redraw();
   props.value = canvas.toDataURL("image/png");
   trigger("submit");
 });
-// The server empties the value once the drawing is among the pictures; until then it stays, and
-// what was drawn meanwhile stays after.
+// The value is emptied once the drawing is among the pictures; until then it stays, and what was
+// drawn meanwhile stays after. "failed" keeps all of it.
 watch("value", () => {
-  if (props.value) return;
-  strokes = strokes.slice(sent);
+  if (props.value?.startsWith("data:")) return;
+  if (!props.value) strokes = strokes.slice(sent);
   sent = 0;
   redraw();
 });

@@ -43,19 +43,21 @@ def drawing_pad(label: str, elem_id: str, gallery: gr.Gallery) -> gr.HTML:
         js_on_load=_JS,
         apply_default_css=False,
     )
-    pad.submit(
-        add_drawing,
-        [pad, gallery],
-        [pad, gallery],
-        api_visibility="private",
-        show_progress="hidden",
-    )
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    drawn = gr.State("", time_to_live=3_600)
+    # In two steps, of which the second finds the gallery as it is by then.
+    kept = pad.submit(keep_drawing, [pad, gallery], drawn, **quiet)
+    kept.success(add_drawing, [drawn, gallery], [pad, gallery], **quiet)
+    kept.failure(None, None, pad, js="() => 'failed'", **quiet)
     return pad
 
 
 @shown
-def add_drawing(data_url: str | None, gallery: inputs.Gallery) -> tuple[str, Sequence]:
+def keep_drawing(data_url: str | None, gallery: inputs.Gallery) -> str:
+    """The path of the drawing as a picture, called by its place in the gallery."""
+    return files.kept_picture(inputs.drawing(data_url, number=len(gallery or ()) + 1))
+
+
+def add_drawing(path: str, gallery: inputs.Gallery) -> tuple[str, Sequence]:
     """The pad's new value, empty, and the gallery with the drawing at its end."""
-    already = list(gallery or ())
-    picture = inputs.drawing(data_url, number=len(already) + 1)
-    return "", [*already, files.kept_picture(picture)]
+    return "", [*(gallery or ()), path]

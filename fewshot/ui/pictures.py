@@ -32,20 +32,28 @@ def picture_gallery(label: str, elem_id: str, height: int = 170) -> gr.Gallery:
         allow_preview=False,
         buttons=[],
     )
-    gallery.upload(
-        keep_readable,
-        gallery,
-        gallery,
-        api_visibility="private",
-        show_progress="hidden",
-    )
+    # In two steps, as the first may take seconds: the second finds the gallery as it is by then.
+    verdict = gr.State({}, time_to_live=3_600)
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    looked = gallery.upload(look_at, gallery, verdict, trigger_mode="always_last", **quiet)
+    looked.success(keep_readable, [verdict, gallery], gallery, **quiet)
     return gallery
 
 
 @shown
-def keep_readable(gallery: inputs.Gallery) -> list[str]:
-    """The gallery without the pictures that cannot be read, each of which is told of."""
-    kept, refused = inputs.checked(gallery)
+def look_at(gallery: inputs.Gallery) -> dict[str, str | None]:
+    """What is to become of some of the pictures, by path; those that cannot be read are told of.
+
+    None where one is to go, else the path of what takes its place.
+    """
+    verdict, refused = inputs.checked(gallery)
     if refused:
         gr.Warning(several(refused), duration=20)
-    return gr.skip() if kept == inputs.paths(gallery) else kept
+    return verdict
+
+
+def keep_readable(verdict: dict[str, str | None], gallery: inputs.Gallery) -> list[str]:
+    """The gallery as the verdict has it, whatever became of it meanwhile."""
+    found = inputs.paths(gallery)
+    kept = [new for path in found if (new := verdict.get(path, path))]
+    return gr.skip() if kept == found else kept

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fewshot.images import quoted
 from fewshot.types import Comparison, MethodResult, Picture, SupportSet
 from fewshot.ui.engine import TITLES, without_baseline
 from fewshot.ui.files import thumbnail
 from fewshot.ui.heat_map import MOST_COLUMNS, strongest_rows
 from fewshot.ui.markup import listed, number
-
-MOST_BLANK = 3  # that are named
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,7 @@ class Results:
         answers: each query's true class where it is known, else None.
         note: of the preset, or empty.
         transductive: whether the fine-tuned classifier also learned from the queries.
+        last_block: whether it also tuned the image tower's last block.
     """
 
     comparison: Comparison
@@ -44,6 +42,7 @@ class Results:
     answers: tuple[str | None, ...]
     note: str = ""
     transductive: bool = False
+    last_block: bool = False
 
 
 def results_of(
@@ -53,6 +52,7 @@ def results_of(
     known: Mapping[str, str],
     note: str = "",
     transductive: bool = False,
+    last_block: bool = False,
 ) -> Results:
     """Gather what it takes to show a comparison.
 
@@ -62,7 +62,8 @@ def results_of(
         queries: what it classified.
         known: picture digest -> true class, as far as known.
         note: of the preset.
-        transductive: whether fine-tuning was let to look at the queries.
+        transductive: whether fine-tuning learned from the queries, where there are several.
+        last_block: whether it tuned the image tower's last block.
     """
     cards, baseline = without_baseline(comparison)
     evidence = {
@@ -89,6 +90,7 @@ def results_of(
         note=note,
         # Alone, a query has no others to be helped by.
         transductive=transductive and len(queries) > 1,
+        last_block=last_block,
     )
 
 
@@ -98,16 +100,6 @@ def _strongest(result: MethodResult | None, measure: str) -> np.ndarray:
     if values is None:
         return np.zeros(0, np.int64)
     return strongest_rows(values[:MOST_COLUMNS].T)
-
-
-def blank_pictures(names: Sequence[str]) -> str:
-    """A sentence on pictures in which no drawing was found; nothing without any."""
-    if not names:
-        return ""
-    said = [quoted(name) for name in names[:MOST_BLANK]]
-    if len(names) > MOST_BLANK:
-        said.append(f"{len(names) - MOST_BLANK:,} more")
-    return f"No drawing was found in {listed(said)}: what is said of it rests on nothing."
 
 
 def odd_ones(comparison: Comparison, query: int) -> set[str]:

@@ -22,8 +22,8 @@ WELCOME = """
 <section class="welcome">
   <h2>What will they see?</h2>
   <ol>
-    <li><b>Show.</b> Name two or more classes and give each a picture or a few: photographs, scans,
-    or drawings made right here.</li>
+    <li><b>Show.</b> Say what kind of pictures they are, name two or more classes and give each a
+    picture or a few: photographs, scans, or drawings made right here.</li>
     <li><b>Ask.</b> Add a picture, or many, that you want to have classified.</li>
     <li><b>Compare.</b> Press <em>Classify</em>. Five kinds of classifier answer side by side, each
     with the pictures its answer rests on.</li>
@@ -37,8 +37,10 @@ _CHOOSE_ROW = """
 element.addEventListener("click", (event) => {
   const row = event.target.closest("[data-query]");
   if (!row) return;
-  element.querySelectorAll(".chosen").forEach((other) => other.classList.remove("chosen"));
-  row.classList.add("chosen");
+  element.querySelectorAll("[data-query]").forEach((other) => {
+    other.classList.toggle("chosen", other === row);
+    other.querySelector("button").setAttribute("aria-pressed", other === row);
+  });
   trigger("select", { index: Number(row.dataset.query) });
 });
 """
@@ -97,7 +99,8 @@ def build_results_panel() -> ResultsPanel:
         message, table, look, look_progress, cards, similarities, *buttons, kept, row
     )
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    table.select(cards_of_row, kept, [cards, row], **quiet)
+    # The last row chosen is answered last.
+    table.select(cards_of_row, kept, [cards, row], trigger_mode="always_last", **quiet)
     return panel
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 
 
@@ -49,6 +50,8 @@ def run(host: str, port: int, *, share: bool = False, model: str | None = None) 
     except OSError as error:  # somebody else was faster
         raise StartError(f"cannot listen on {host}:{port}: {error}") from error
     warm_up_in_background()
+    # As docker and systemd stop it: an orderly end deletes what visitors uploaded, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     page.block_thread()
 
 

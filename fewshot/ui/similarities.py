@@ -11,7 +11,8 @@ from fewshot.ui.results import Results
 
 def similarities_html(results: Results) -> str:
     """A closed ``<details>`` with the maps that can be had, or nothing."""
-    maps = [text_map(results, results.shown_classes), support_map(results)]
+    classes = results.shown_classes
+    maps = [text_map(results, classes), shown_text_map(results, classes), support_map(results)]
     if not any(maps):
         return ""
     return (
@@ -38,6 +39,25 @@ def text_map(results: Results, classes: np.ndarray) -> str:
     return heat_map_html(caption, cosines, heads, _queries(results))
 
 
+def shown_text_map(results: Results, classes: np.ndarray) -> str:
+    """Support pictures × class texts in CLIP's space, or nothing where CLIP did not answer.
+
+    Args:
+        results: of a comparison.
+        classes: positions of those to show.
+    """
+    clip = results.comparison.results.get("clip")
+    if clip is None or clip.shown_scores is None:
+        return ""
+    pictures, classes = results.shown_supports, classes[:MOST_COLUMNS]
+    if not len(pictures):  # those to show are the prototype's choice
+        return ""
+    cosines = clip.shown_scores[np.ix_(pictures, classes)]  # (r, c)
+    names = [f"<span>{escaped(results.comparison.classes[i])}</span>" for i in classes]
+    caption = "<b>Your pictures × names</b>: what CLIP sees of each name in the pictures you showed"
+    return heat_map_html(caption, cosines, _supports(results), names)
+
+
 def support_map(results: Results) -> str:
     """Support pictures × queries in the prototype classifier's space, or nothing without it."""
     tuned = results.comparison.results.get("finetune")
@@ -45,9 +65,6 @@ def support_map(results: Results) -> str:
         return ""
     pictures = results.shown_supports
     cosines = tuned.prediction.evidence[:MOST_COLUMNS, pictures].T  # (r, c)
-    heads = [
-        picture_head(results.supports[i], results.files[i], results.classes[i]) for i in pictures
-    ]
     left_out = _left_out(
         results, len(pictures), len(results.files), "most similar of your pictures"
     )
@@ -55,7 +72,14 @@ def support_map(results: Results) -> str:
         "<b>Your pictures × pictures to classify</b>, as the fine-tuned prototype’s encoder sees "
         f"them{left_out}"
     )
-    return heat_map_html(caption, cosines, heads, _queries(results))
+    return heat_map_html(caption, cosines, _supports(results), _queries(results))
+
+
+def _supports(results: Results) -> list[str]:
+    return [
+        picture_head(results.supports[i], results.files[i], results.classes[i])
+        for i in results.shown_supports
+    ]
 
 
 def _queries(results: Results) -> list[str]:

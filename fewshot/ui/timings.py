@@ -23,8 +23,8 @@ def remember(model: str, comparison: Comparison) -> None:
 
 
 def pace(model: str) -> str:
-    """One sentence, "It takes about 60 ms a picture on this machine.", or "" before a first run."""
+    """One sentence, "At best it takes about 60 ms a picture here.", or "" before a first run."""
     if model not in _MILLISECONDS:
         return ""
     milliseconds = float(f"{_MILLISECONDS[model]:.2g}")
-    return f"It takes about {max(milliseconds, 1):,.0f} ms a picture on this machine."
+    return f"At best it takes about {max(milliseconds, 1):,.0f} ms a picture here."

@@ -1,0 +1,78 @@
+"""Sentences on what was shown and asked that an answer should be read with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fewshot.images import quoted
+from fewshot.types import Comparison, Picture, SupportSet
+from fewshot.ui.markup import listed
+
+MOST_NAMED = 3  # pictures of a kind
+# So many are looked at, evenly over the classes, to tell photos from drawings.
+SAMPLE = 24
+# Median share of half-tones: drawings of any ink and paper have 0.00 to 0.08, photos of 150 kinds
+# of things 0.16.
+PHOTOGRAPHIC = 0.1
+
+
+def remarks(comparison: Comparison, support: SupportSet, preset: str) -> list[str]:
+    """Sentences, each where it applies.
+
+    Args:
+        comparison: what came of it.
+        support: what was shown.
+        preset: a name in PRESETS.
+    """
+    asked = set(comparison.queries)
+    blank = [name for name in comparison.without_ink if name not in asked]
+    said = [blank_supports(blank), in_two_classes(support)]
+    if preset == "drawings":
+        said.append(photographed(support.pictures))
+    return [sentence for sentence in said if sentence]
+
+
+def blank_supports(names: Sequence[str]) -> str:
+    """On pictures shown in which no drawing was found; nothing without any."""
+    if not names:
+        return ""
+    they = "it stands for its" if len(names) == 1 else "they stand for their"
+    return f"No drawing was found in {_some(names)}, yet {they} class: remove what shows nothing."
+
+
+def in_two_classes(support: SupportSet) -> str:
+    """On pictures that are shown in more than one class; nothing without any."""
+    classes: dict[str, set[int]] = {}
+    names: dict[str, str] = {}
+    for picture, label in zip(support.pictures, support.labels.tolist(), strict=True):
+        classes.setdefault(picture.digest, set()).add(label)
+        names.setdefault(picture.digest, picture.name)
+    twice = [names[digest] for digest, labels in classes.items() if len(labels) > 1]
+    if not twice:
+        return ""
+    what = "is" if len(twice) == 1 else "are"
+    return f"{_some(twice)} {what} shown in more than one class, which no method can tell apart."
+
+
+def photographed(pictures: Sequence[Picture]) -> str:
+    """On photos that are taken for drawings; nothing where they are drawings."""
+    from fewshot.encoders.ink import half_tones
+
+    if not pictures:
+        return ""
+    places = np.unique(np.linspace(0, len(pictures) - 1, SAMPLE).round().astype(int))
+    if np.median([half_tones(pictures[i].pixels) for i in places]) < PHOTOGRAPHIC:
+        return ""
+    return (
+        "These look like photos, and as drawings only their outlines are seen: choose Photos "
+        "under “Kind of pictures”."
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    said = [quoted(name) for name in names[:MOST_NAMED]]
+    if len(names) > MOST_NAMED:
+        said.append(f"{len(names) - MOST_NAMED:,} more")
+    return listed(said)
