@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Generator, Iterator, Sequence
@@ -108,8 +109,9 @@ class EmbeddedPool:
         made = yield from self._make(encoder, n_views, wanted)
         buffer = io.BytesIO()
         np.save(buffer, made)
-        make_room("embeddings-*.npy", len(buffer.getbuffer()), ON_DISK_BYTES)
-        write_atomically(kept, buffer.getbuffer())
+        with contextlib.suppress(OSError):  # a full disk, or one to be read alone, costs time only
+            make_room("embeddings-*.npy", len(buffer.getbuffer()), ON_DISK_BYTES)
+            write_atomically(kept, buffer.getbuffer())
         return made
 
     def _make(

@@ -167,6 +167,8 @@ def draw_episodes(
             f"An episode needs at least 2 ways, 1 shot and 1 query, not {protocol.ways} ways, "
             f"{shots} shots and {protocol.queries} queries."
         )
+    if episodes < 1:
+        raise InputError(f"There is nothing to measure in {episodes} episodes: draw at least 1.")
     everything = np.arange(len(labels))
     if asked is None:
         sources = [_Source.of(everything, labels, most + protocol.queries)]

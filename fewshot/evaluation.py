@@ -30,6 +30,8 @@ Progress = Callable[[float, str], None]
 # Of embeddings and views that a batch of episodes gathers in the roomiest of its spaces; methods
 # hold a few times as much while they work. Raw pixels are long, and so are many ways.
 BYTES_AT_ONCE = 2**28
+# By this factor more episodes, and there are figures again.
+TOLD_AGAIN = 1.01
 
 
 def quietly(share: float, what: str) -> None:
@@ -222,7 +224,7 @@ class Evaluator:
     def steps(
         self, episodes: Episodes, embedded: EmbeddedPool, on_progress: Progress = quietly
     ) -> Iterator[Evaluation]:
-        """Run every method over the same episodes; the figures so far after every batch of them.
+        """Run every method over the same episodes; the figures so far after some batches of them.
 
         A batch goes through every method before the next one is drawn: whenever the caller
         stops, all methods have seen the same episodes, and the memory is that of one batch, which
@@ -236,7 +238,7 @@ class Evaluator:
         n_classes = len(self.pool.classes)
         tallies = {name: Tally(n_classes, self._remembered) for name in self._methods}
         episodes = episodes.in_portions(self._at_once(episodes))
-        done = 0
+        done = told = 0
         for batch in episodes.batches():
             on_progress(done / len(episodes), "evaluating")
             for name, method in self._methods.items():
@@ -244,7 +246,11 @@ class Evaluator:
                 probabilities = _answers(method, batch, embedded)
                 tallies[name].add(batch, probabilities, time.perf_counter() - began)
             done += len(batch)
-            yield self._figures(tallies)
+            # Figures are over all episodes so far: made after each of very many small batches they
+            # would take more time the more there are.
+            if done >= TOLD_AGAIN * told or done == len(episodes):
+                told = done
+                yield self._figures(tallies)
 
     def _at_once(self, episodes: Episodes) -> int:
         """How many episodes a batch may have."""

@@ -44,8 +44,8 @@ class SupportIndex:
         self.encoder_digest = encoder_digest
         self.entries: dict[int, Entry] = {}
         self._next_id = 0
-        # A flat index compares with every vector: for the up to some 50,000 pictures a person
-        # can show, that is milliseconds, and the answer is exact.
+        # A flat index compares with every vector: for as many pictures as a person
+        # can show, and twenty times that, that is milliseconds, and the answer is exact.
         self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
 
     def __len__(self) -> int:

@@ -49,7 +49,8 @@ class Tally:
         sureness, answers = p.max(2)
         hits = (answers == truth).cpu().numpy()
         true = p.gather(2, truth.unsqueeze(2))
-        self._top5 += int(((p > true).sum(2) < 5).sum())
+        # A probability of 0 is none: floating-point numbers have run out, and all are alike.
+        self._top5 += int((((p > true).sum(2) < 5) & (true[..., 0] > 0)).sum())
         self._queries += hits.size
         self._hits = hits[0] if self._hits is None else self._hits
         self.correct.append(hits.mean(1))

@@ -180,7 +180,8 @@ def _calibrated(
     with trying(plan_name(what), found.plan):
         for batch in episodes.batches():
             support = embedded.support(batch, method.encoder, method.n_views)
-            p = method.predict_batch(support, embedded.queries(batch, method.encoder)).double()
+            p = method.predict_batch(support, embedded.queries(batch, method.encoder))
+            p = p.cpu().double()
             log_p = p.clamp_min(1e-300).log()  # (e, q, n_way)
             labels = torch.from_numpy(batch.query_labels).expand(p.shape[:2])
             for number, factor in enumerate(FACTORS):

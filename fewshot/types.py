@@ -109,7 +109,8 @@ class Prediction:
         classes: the ``n_way`` class names.
         probabilities: ``(q, n_way)`` float32, rows sum to 1.
         scores: ``(q, n_way)`` float32, what the softmax was taken of, before any temperature:
-            the method's own measure (a pair logit, a negative distance, a cosine).
+            the method's own measure (a pair logit, a negative distance, a cosine); of a mean of
+            probabilities, the mean of its parts' measures.
         evidence: ``(q, n)`` float32, the method's measure for each query and support picture,
             or None for a method that looks at no pictures.
     """

@@ -681,15 +681,22 @@ def test_what_a_checkpoint_keeps(characters: Characters, method: str) -> None:
     assert all(torch.equal(kept[name], run.best[name]) for name in kept)
 
 
-@pytest.mark.parametrize("rotations", [False, True])
-def test_a_warm_start_begins_at_the_prototypes(characters: Characters, rotations: bool) -> None:
+@pytest.mark.parametrize(
+    ("rotations", "mirrored", "copies"),
+    [(False, False, 1), (True, False, 4), (True, True, 8)],
+)
+def test_a_warm_start_begins_at_the_prototypes(
+    characters: Characters, rotations: bool, mirrored: bool, copies: int
+) -> None:
     torch.manual_seed(3)
     network, data = ConvNet(TINY).eval(), characters.train
-    run = begin(recipe(rotations=rotations), characters, network.state_dict())
-    assert len(run.objective.rows) == (4 if rotations else 1) * len(data.ink)
-    for row in (0, 17, *((30, 59, 61, 119) if rotations else ())):
+    run = begin(recipe(rotations=rotations, mirrored=mirrored), characters, network.state_dict())
+    assert len(run.objective.rows) == copies * len(data.ink)
+    for row in (0, 17, *(30 * turn + 11 for turn in range(1, copies))):
         turns, c = divmod(row, len(data.ink))
-        drawn = [torch.rot90(drawing.float() / 255, turns) for drawing in data.ink[c, :5]]
+        drawn = [drawing.float() / 255 for drawing in data.ink[c, :5]]
+        drawn = [torch.fliplr(one) if turns >= 4 else one for one in drawn]
+        drawn = [torch.rot90(one, turns % 4) for one in drawn]
         with torch.no_grad():
             mean = sum(network(drawing[None, None])[0] for drawing in drawn) / 5
         torch.testing.assert_close(run.objective.rows[row].detach(), mean, rtol=0, atol=1e-5)

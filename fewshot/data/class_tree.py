@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fewshot.class_folders import read_class_folders
+from fewshot.class_folders import ClassFolders, read_class_folders
 from fewshot.data.pool import Pool
+from fewshot.images import quoted
 from fewshot.types import InputError
 
 
@@ -25,6 +26,26 @@ def load_class_tree(path: Path) -> tuple[Pool, tuple[str, ...]]:
     folders = read_class_folders(path, limited=False)
     if len(folders.classes) < 2:
         raise InputError(f"{path} has {len(folders.classes)} class folder; at least 2 are needed.")
-    pictures = [picture for _, members in folders.classes for picture in members]
-    labels = np.arange(len(folders.classes)).repeat([len(m) for _, m in folders.classes])
-    return Pool(pictures, labels, tuple(name for name, _ in folders.classes)), folders.skipped
+    return pool_of(folders)
+
+
+def pool_of(folders: ClassFolders) -> tuple[Pool, tuple[str, ...]]:
+    """Folders as a pool, each picture once.
+
+    The same pixels twice would be shown and asked in one episode.
+
+    Returns:
+        The pool, and a sentence for each file that was left out.
+    """
+    pictures, labels, skipped = [], [], list(folders.skipped)
+    first: dict[str, str] = {}
+    for label, (_, members) in enumerate(folders.classes):
+        for picture in members:
+            known = first.setdefault(picture.digest, picture.name)
+            if known == picture.name:
+                pictures.append(picture)
+                labels.append(label)
+            else:
+                skipped.append(f"{quoted(picture.name)} is the same picture as {quoted(known)}.")
+    classes = tuple(name for name, _ in folders.classes)
+    return Pool(pictures, np.array(labels, dtype=np.int64), classes), tuple(skipped)

@@ -117,8 +117,16 @@ def distort(
     """
     if name not in DISTORTIONS:
         raise InputError(f"There is no distortion “{name}”: choose {', '.join(DISTORTIONS)}.")
+    used = np.zeros(len(pool.pictures), bool)  # the others are nowhere looked at
+    for batch in (batch for drawn in episodes for batch in drawn.batches()):
+        used[batch.queries] = True
+        if not queries_only:
+            used[batch.support] = True
+    change = DISTORTIONS[name]
     changed = [
-        Picture(picture.name, DISTORTIONS[name](picture.pixels, np.random.default_rng((seed, i))))
+        Picture(picture.name, change(picture.pixels, np.random.default_rng((seed, i))))
+        if used[i]
+        else picture
         for i, picture in enumerate(pool.pictures)
     ]
     if not queries_only:

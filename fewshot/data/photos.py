@@ -125,7 +125,10 @@ def _decode_to(kept: Path, archive: Path, wnids: list[str]) -> None:
                     images[c] = np.stack([_decoded(opened.read(file)) for file in files])
                 images.flush()
                 part.replace(kept)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except InputError:
+        raise
+    # zipfile, zlib and Pillow let all kinds escape on damaged bytes.
+    except Exception as error:
         raise InputError(f"{archive} cannot be read as photos by class ({error}).") from error
 
 

@@ -46,7 +46,8 @@ def two_domains(shown: Pool, asked: Pool) -> tuple[Pool, np.ndarray, tuple[str, 
     Raises:
         InputError: no class, or no picture, is left.
     """
-    common = [name for name in shown.classes if name in set(asked.classes)]
+    others = set(asked.classes)
+    common = [name for name in shown.classes if name in others]
     if not common:
         raise InputError(
             "The two data sets have no class name in common (the supports’ first is "
@@ -68,7 +69,8 @@ def two_domains(shown: Pool, asked: Pool) -> tuple[Pool, np.ndarray, tuple[str, 
     labels = np.array([c for _, c in supports + queries], dtype=np.int64)
     groups = shown.groups
     if groups is not None:
-        groups = groups[[shown.classes.index(name) for name in common]]
+        places = {name: c for c, name in enumerate(shown.classes)}
+        groups = groups[[places[name] for name in common]]
     pool = Pool(pictures, labels, tuple(common), groups, shown.group_names)
     return pool, np.arange(len(labels)) >= len(supports), tuple(left_out)
 
@@ -82,7 +84,8 @@ def _members(pool: Pool, common: list[str]) -> list[tuple[int, int]]:
 
 def _alone(pool: Pool, common: list[str], whose: str) -> list[str]:
     """A sentence on the classes that the other data set lacks, if there are any."""
-    alone = [name for name in pool.classes if name not in set(common)]
+    known = set(common)
+    alone = [name for name in pool.classes if name not in known]
     if not alone:
         return []
     named = ", ".join(alone[:NAMED]) + (" …" if len(alone) > NAMED else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,8 @@ DRAWINGS = (
 ENCODERS = (*DRAWINGS, "drawings-maml", "koch", "pixels", "clip")
 
 _loaded: dict[tuple[str, str | None], Encoder] = {}
-# Two visitors who need the same model at once wait for one load of it.
-_lock = threading.Lock()
+# Two visitors who need the same model at once wait for one load of it, and nobody else does.
+_locks: defaultdict[tuple[str, str | None], threading.Lock] = defaultdict(threading.Lock)
 
 
 def get_encoder(name: str, model: str | None = None) -> Encoder:
@@ -58,7 +59,9 @@ def get_encoder(name: str, model: str | None = None) -> Encoder:
 
 
 def _kept(key: tuple[str, str | None], load: Callable[[], Encoder]) -> Encoder:
-    with _lock:
+    if key in _loaded:
+        return _loaded[key]
+    with _locks[key]:
         if key not in _loaded:
             _loaded[key] = load()
         return _loaded[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -94,6 +95,11 @@ class Encoder(ABC):
             f"MAML adapts a network trained for that, and the encoder {self.name} carries none: "
             "take the preset drawings."
         )
+
+
+def short_hash(text: str) -> str:
+    """Eight hexadecimal digits that tell settings apart."""
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def view_seed(picture: Picture) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
@@ -20,7 +21,7 @@ from PIL import Image, ImageOps
 
 from fewshot.content_cache import ContentCache
 from fewshot.device import autocast, best_device, has_fast_bf16
-from fewshot.encoders.base import Encoder, view_seed
+from fewshot.encoders.base import Encoder, short_hash, view_seed
 from fewshot.encoders.clip_models import WEIGHTS_FILE, ClipFolder
 from fewshot.encoders.weights import sha256
 from fewshot.metrics import normalise
@@ -80,9 +81,10 @@ class ClipEncoder(Encoder):
         self._texts = ContentCache(KEPT_TEXT_BYTES)
         self.model = model
         self.checkpoint = checkpoint
-        self.digest = f"clip-{checkpoint}"
-        if crop:
-            self.digest += f"-looks-crop{crop}-enlarge{enlarge}"
+        # Without the addresses of functions, which are others in each process.
+        prepared = re.sub(r" at 0x\w+", "", repr(preprocess))
+        looked = f"-looks-whole{WHOLE}-crop{crop}-enlarge{enlarge}" if crop else ""
+        self.digest = f"clip-{checkpoint}-{short_hash(prepared)}{looked}"
         self._crop, self._enlarge = crop, enlarge
         self.source = f"open_clip, {model}"
         self.licence = licence

@@ -14,7 +14,7 @@ from fewshot.device import autocast, best_device
 from fewshot.encoders.base import Box, Encoder
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.ink import INK_VERSION, drawing_frame
-from fewshot.encoders.ink_views import ink_of, views_of
+from fewshot.encoders.ink_views import VIEWS_NAME, ink_of, views_of
 from fewshot.encoders.pair_head import PairHead
 from fewshot.encoders.relation_head import RelationHead
 from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
@@ -61,7 +61,7 @@ class DrawingsEncoder(Encoder):
         self.dim = config.dim
         self.unit_norm = config.unit_norm
         self.checkpoint = sha256(path)
-        self.digest = f"{self.checkpoint}-ink{INK_VERSION}-mean{AVERAGED}"
+        self.digest = f"{self.checkpoint}-ink{INK_VERSION}-mean{AVERAGED}-{VIEWS_NAME}"
         self.source = f"trained on {card['data']['name']}"
         self.licence = card["licence"]
         self.temperature = card.get("temperature", 16.0)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewshot.content_cache import ContentCache
 from fewshot.encoders.augment import DRAWN, STRONG, augment
-from fewshot.encoders.base import view_seed
+from fewshot.encoders.base import short_hash, view_seed
 from fewshot.encoders.ink import find_ink
 from fewshot.types import Picture
 
@@ -18,6 +18,8 @@ from fewshot.types import Picture
 INK = ContentCache(32 * 2**20)
 # A view stands for another drawing of the same class.
 VIEWS = STRONG
+# In the digests of encoders whose embeddings have views in them, or are asked for some.
+VIEWS_NAME = f"views{short_hash(repr(VIEWS))}"
 
 
 def ink_of(pictures: Sequence[Picture], size: int) -> Tensor:

@@ -14,7 +14,7 @@ from fewshot.data.cache import cache_folder
 from fewshot.device import autocast, best_device
 from fewshot.encoders.base import Encoder
 from fewshot.encoders.ink import INK_VERSION
-from fewshot.encoders.ink_views import ink_of, views_of
+from fewshot.encoders.ink_views import VIEWS_NAME, ink_of, views_of
 from fewshot.encoders.koch import SIDE, UNITS, Koch
 from fewshot.encoders.pair_head import PairHead
 from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
@@ -67,7 +67,7 @@ class KochEncoder(Encoder):
         except RuntimeError as error:
             raise InputError(f"{path} does not hold Koch's network.") from error
         self.checkpoint = sha256(path)
-        self.digest = f"{self.checkpoint}-ink{INK_VERSION}"
+        self.digest = f"{self.checkpoint}-ink{INK_VERSION}-{VIEWS_NAME}"
         self.source = f"trained on {card['data']['name']}"
         self.licence = card["licence"]
         self._device = best_device()

@@ -92,7 +92,9 @@ class ClipAdapter(ClipZeroShot):
         """α, β and sharpness that make pictures left out of the cache likelier than names alone.
 
         The least mean of what the negative log-likelihood changes by, plus its standard error:
-        over pictures, since views of one picture say nearly the same.
+        over pictures, since views of one picture say nearly the same. Whether the cache counts at
+        all is decided before: some α and β, if not those chosen, has to tell better than the
+        names by as many standard errors as there is doubt.
         """
         plan = plan_for(self.encoder.family, ClipAdapter.name, support)
         asked, cosines, pictures = _left_out(support, plan.view_likeness)
@@ -129,7 +131,7 @@ class ClipAdapter(ClipZeroShot):
         return min(candidates, key=lambda candidate: candidate[0].mean())
 
     def _trained_keys(self, support: Support) -> np.ndarray:
-        """The keys after their plan's steps; as they are without a plan or with many pictures."""
+        """The keys after their plan's steps; as they are without views or with many pictures."""
         keys = support.embeddings
         if not self.alpha_ or support.views is None or len(keys) > MOST_TRAINED:
             return keys

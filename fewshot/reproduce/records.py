@@ -26,8 +26,9 @@ def read_records(folder: Path) -> Records:
             continue
         try:
             records[name] = json.loads(path.read_text("utf-8"))
-            assert records[name]["experiment"] == name and records[name]["runs"]
-        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+            if records[name]["experiment"] != name or not records[name]["runs"]:
+                raise ValueError(name)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is no record of results: delete it or run {name}.") from error
     return records
 

@@ -62,6 +62,7 @@ class Runner:
             InputError: the data are not there, or nothing of it can be run.
             UnfinishedError: the person asked to.
         """
+        made_by = provenance()  # now: the tree may change meanwhile
         began = time.perf_counter()
         loaded = self._pools.load(experiment.data)
         if not any(key[0] == experiment.data for key in self._embedded):
@@ -92,7 +93,7 @@ class Runner:
                 "transductive": settings.transductive,
             },
             "seed": SEED,
-            **provenance(),
+            **made_by,
             "seconds": round(time.perf_counter() - began, 1),
             "command": self._command,
             "checkpoints": checkpoints,

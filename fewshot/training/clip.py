@@ -91,6 +91,7 @@ def train_clip(recipe: ClipRecipe, session: Session) -> Run:
         "architecture": ARCHITECTURE,
         "classes": data.n_classes,
         "glyphs": len(data.glyphs),
+        "photos": data.photos_hash,
         "warm_start": warm_start,
     }
     run = begin(objective, recipe, origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,14 @@ class ClipData:
     tokens: Tensor
     first: Tensor
     nouns: tuple[str, ...]
+
+    @property
+    def photos_hash(self) -> str:
+        """Of the photos, in hexadecimal: a run is resumed on the same ones."""
+        content = hashlib.blake2b(digest_size=16)
+        for of_noun in self.photos:
+            content.update(of_noun.cpu().numpy())
+        return content.hexdigest()
 
     @property
     def device(self) -> torch.device:

@@ -86,6 +86,7 @@ def load_characters(
         "name": "Omniglot, background alphabets",
         "source": "https://github.com/brendenlake/omniglot",
         "licence": "MIT",
+        "hash": hashlib.blake2b(data.images, digest_size=16).hexdigest(),
         "training_characters": len(training),
         "validation_characters": len(held_out),
         "validation_alphabets": sorted({data.alphabet_names[a] for a in data.alphabets[held_out]}),

@@ -54,8 +54,9 @@ class PrototypeObjective(DrawingsObjective):
         drawings = data.ink[:, :IMPRINTED].float() / 255  # (classes, IMPRINTED, size, size)
         rows = []
         for turn in range(self.turns):
-            turned = drawings.rot90(turn, (2, 3))
-            turned = turned.flip(3) if turn >= TURNS else turned
+            # Mirrored, then turned: as TrainingData.views does.
+            mirrored = drawings.flip(3) if turn >= TURNS else drawings
+            turned = mirrored.rot90(turn % TURNS, (2, 3))
             for part in turned.split(64):
                 x = self.encoder(part.flatten(0, 1).unsqueeze(1))
                 rows.append(x.view(*part.shape[:2], -1).mean(1))

@@ -43,7 +43,9 @@ class Session:
     @property
     def state(self) -> Path:
         """The file of the run's state."""
-        return state_path(self.output.with_suffix(".safetensors"))
+        if self.output.suffix == ".safetensors":
+            return state_path(self.output)
+        return state_path(self.output.with_name(f"{self.output.name}.safetensors"))  # of a folder
 
     def check_is_file(self) -> None:
         """Raise InputError unless ``output`` names a weights file."""

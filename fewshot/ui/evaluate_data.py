@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from fewshot.class_folders import read_class_folders
+from fewshot.data.class_tree import pool_of
 from fewshot.data.invented import invented_alphabet
 from fewshot.data.omniglot import downloaded, load_omniglot
 from fewshot.data.pool import Pool
@@ -93,7 +92,5 @@ def _of_zip(path: Path) -> Data:
             f"{quoted(path.name)} has only the class {quoted(folders.classes[0][0])}: at least 2 "
             "classes are needed, each in a folder of its own."
         )
-    pictures = [picture for _, members in folders.classes for picture in members]
-    labels = np.arange(len(folders.classes)).repeat([len(m) for _, m in folders.classes])
-    pool = Pool(pictures, labels, tuple(name for name, _ in folders.classes))
-    return Data(pool, {"dataset": path.name}, folders.skipped)
+    pool, skipped = pool_of(folders)
+    return Data(pool, {"dataset": path.name}, skipped)
