@@ -1,6 +1,6 @@
 """Reads labelled pictures laid out as one folder per class, from a directory or a zip.
 
-``cat/1.png, cat/2.png, dog/1.png`` are two classes; one folder around them all is looked through.
+``cat/1.png, cat/2.png, dog/1.png`` are two classes; folders around them all are looked through.
 Nothing of a zip is ever written to disk.
 """
 
@@ -146,13 +146,14 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
 
 
 def _unwrapped(found: list[_Found]) -> list[_Found]:
-    """Without the one folder that holds all class folders, if there is such a folder."""
+    """Without the folder, or the folders in each other, that hold all class folders."""
     tops = {entry.parts[0] for entry in found if entry.load is None or len(entry.parts) > 1}
     if len(tops) != 1 or not any(entry.load and len(entry.parts) > 2 for entry in found):
         return found
     inside = [replace(entry, parts=entry.parts[1:]) for entry in found if entry.parts[0] in tops]
     loose = [entry for entry in found if entry.parts[0] not in tops]
-    return [entry for entry in inside if entry.parts] + loose
+    # A file that lies in the outermost folder stays named as it is, and loose.
+    return _unwrapped([entry for entry in inside if entry.parts]) + loose
 
 
 def _by_folder(found: list[_Found], skipped: list[str]) -> dict[str, list[_Found]]:

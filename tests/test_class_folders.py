@@ -109,9 +109,14 @@ def test_loose_files_beside_and_within_the_folder_around_all(make):
     )
 
 
-def test_only_one_folder_around_all(make):
-    message = refusal(make({"a/b/" + name: data for name, data in PLAIN.items()}))
-    assert "has no file in a class folder, of 3 in all" in message
+def test_folders_in_each_other_around_all_are_looked_through(make):
+    files = {"a/b/c/" + name: data for name, data in PLAIN.items()}
+    assert contents(read_class_folders(make(files))) == contents(read_class_folders(make(PLAIN)))
+
+
+def test_two_folders_around_some_are_too_many(make):
+    message = refusal(make({f"{top}/cat/1.png": dot(i) for i, top in enumerate("ab")}))
+    assert "has no file in a class folder, of 2 in all" in message
 
 
 def test_deeper_files_are_left_out(make):

@@ -378,3 +378,106 @@ def test_results_go_through_a_pipe_and_a_link(tmp_path):
 def test_the_last_block_is_of_clip_alone(capsys):
     assert main(["evaluate", "--last-block", "--methods", "finetune"]) == 2
     assert "--preset photos" in capsys.readouterr().err
+
+
+def test_classify_has_what_the_page_has_under_settings(support_zip, tmp_path, capsys):
+    model = str(write_tiny_clip(tmp_path / "clip"))
+    query = queries_of(tmp_path)[0]
+    arguments = ["classify", "--support", str(support_zip), "--query", query, "--model", model]
+    arguments += ["--preset", "photos", "--temperature", "7", "--entropy-weight", "0.3"]
+    arguments += [
+        "--transductive",
+        "--steps",
+        "9",
+        "--prompts",
+        "a {} at night",
+        "--prompts",
+        "plain",
+    ]
+    assert main([*arguments, "--describe", "Oru=with two dots"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    settings = report["settings"]
+    assert settings["templates"][0] == "a {} at night" and len(settings["templates"]) > 1
+    assert (settings["temperature"], settings["entropy_weight"], settings["steps"]) == (7, 0.3, 9)
+    assert settings["transductive"] and settings["model"] == model
+    assert report["descriptions"] == {"Oru": "with two dots"}
+    assert "NAME" not in refused(capsys, *arguments, "--describe", "Nobody=x")
+    assert "templates “nope”" in refused(capsys, *arguments, "--prompts", "nope")
+
+
+def test_classify_by_names_alone(tmp_path, capsys):
+    model = str(write_tiny_clip(tmp_path / "clip"))
+    query = queries_of(tmp_path)[0]
+    arguments = ["classify", "--query", query, "--model", model]
+    assert main([*arguments, "--names", "heart,star"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["classes"] == ["heart", "star"]
+    assert list(report["queries"][0]["predictions"]) == ["clip"]
+    assert "at least 2 classes" in refused(capsys, *arguments, "--names", "heart")
+
+
+def test_a_model_asked_for_by_name_is_not_gone_without(support_zip, tmp_path, capsys):
+    arguments = ["classify", "--support", str(support_zip), "--query", queries_of(tmp_path)[0]]
+    for model in ("nope", "~nobody-here/x", "x" * 300):
+        assert "There is no CLIP model" in refused(capsys, *arguments, "--model", model)
+    weights = write_tiny_clip(tmp_path / "clip") / "open_clip_model.safetensors"
+    assert main([*arguments, "--methods", "clip", "--model", str(weights)]) == 0
+    alone = weights.rename(tmp_path / "other.safetensors")
+    assert "with its open_clip_config.json" in refused(capsys, *arguments, "--model", str(alone))
+
+
+def test_names_of_any_script_reach_any_pipe(tmp_path):
+    folder = tmp_path / "shown"
+    task = example_task("alphabet")
+    for name, picture in zip(("猫", "いぬ"), task.support.pictures[::10], strict=False):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "1.png").write_bytes(png(picture.pixels))
+    query = tmp_path / os.fsdecode(b"\xff.png")
+    query.write_bytes(png(task.queries[0].pixels))
+    command = [sys.executable, "-m", "fewshot", "classify", "--support", str(folder)]
+    command += ["--query", str(query), "--methods", "pixels"]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout.decode("utf-8"))["classes"] == ["いぬ", "猫"]
+    command = f"{sys.executable} -m fewshot evaluate --help | true"
+    done = subprocess.run(command, cwd=ROOT, shell=True, capture_output=True, check=True)
+    assert b"Traceback" not in done.stderr
+
+
+def test_the_invented_alphabet_is_at_hand_and_its_confusions_are_written(tmp_path, capsys):
+    output = tmp_path / "out.json"
+    arguments = ["evaluate", "--dataset", "invented", "--methods", "pixels", "--ways", "5"]
+    arguments += ["--episodes", "12", "--json", str(output)]
+    assert main(arguments) == 0
+    assert "top-5" not in capsys.readouterr().out  # of five classes it says nothing
+    report = json.loads(output.read_text("utf-8"))
+    assert report["protocol"]["dataset"] == "invented"
+    assert report["protocol"]["model"] == "/no/such/model"
+    pairs = report["confusion"]["pixels"]
+    assert sum(count for _, _, count in pairs) == 12 * 5
+    right = sum(count for true, answered, count in pairs if true == answered)
+    assert right == round(60 * report["results"][0]["accuracy"])
+    counts = [count for *_, count in pairs]
+    assert counts == sorted(counts, reverse=True) and min(counts) > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--queries-only"], "give that, too"),
+        (["--json", "out.txt", "--csv", "out.txt"], "each its own file"),
+        (["--split", "latin"], "invented has none"),
+        (["--shots", "3-1"], "runs backwards"),
+    ],
+)
+def test_arguments_that_would_be_passed_over_are_refused(more, sentence, capsys):
+    arguments = ["evaluate", "--dataset", "invented", "--ways", "5", "--methods", "pixels", *more]
+    assert sentence in refused(capsys, *arguments)
+
+
+def test_a_slip_in_the_folder_leaves_the_tables_alone(tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text((ROOT / "README.md").read_text("utf-8"), "utf-8")
+    arguments = ["reproduce", "--tables", "--output", str(tmp_path / "nowhere")]
+    assert "no results in" in refused(capsys, *arguments, "--readme", str(readme))
+    assert readme.read_text("utf-8") == (ROOT / "README.md").read_text("utf-8")

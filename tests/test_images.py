@@ -488,3 +488,51 @@ def test_support_set_limit(monkeypatch):
     assert len(support_set([("a", pictures("1", "2")), ("b", pictures("3"))]).pictures) == 3
     with pytest.raises(InputError, match="of 4 pictures is too large: leave out 1 to come down to"):
         support_set([("a", pictures("1", "2")), ("b", pictures("3", "4"))])
+
+
+# --- work --------------------------------------------------------------------------------------
+
+
+def progressive(side: int = 300) -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (side, side), np.uint8)
+    Image.fromarray(noise).save(buffer, "JPEG", progressive=True)
+    return buffer.getvalue()
+
+
+def with_more_scans(jpeg: bytes, more: int) -> bytes:
+    """Its last scan again and again: a few bytes each, and work for the whole picture."""
+    scan = jpeg[jpeg.rfind(b"\xff\xda") : -2]
+    return jpeg[:-2] + scan * more + jpeg[-2:]
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch):
+    few = with_more_scans(progressive(), 20)
+    assert decode(few, "few.jpg").pixels.shape == (300, 300, 3)
+    many = with_more_scans(progressive(), images.MAX_JPEG_SCANS)
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(InputError, match="JPEG of more than 100 scans"):
+        decode(many, "many.jpg")
+
+
+def test_scans_are_counted_as_work():
+    assert images.pixels_to_decode(progressive()) == 300 * 300
+    n_scans = with_more_scans(progressive(), 34).count(b"\xff\xda")
+    assert images.pixels_to_decode(with_more_scans(progressive(), 34)) == 9_000 * n_scans
+    buffer = io.BytesIO()
+    Image.new("RGB", (2000, 1000)).save(buffer, "JPEG")
+    assert images.pixels_to_decode(buffer.getvalue()) == 512 * 256  # decoded near the kept size
+
+
+def test_pictures_that_are_too_much_together_are_refused(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in paths:
+        Image.new("L", (100, 10)).save(path)
+    monkeypatch.setattr(images, "MAX_SET_PIXELS", 3_000)
+    images.check_set_size([*paths, tmp_path / "gone.png"])
+    monkeypatch.setattr(images, "MAX_SET_PIXELS", 2_999)
+    with pytest.raises(InputError, match="gigapixels in all"):
+        images.check_set_size(paths)
+    monkeypatch.setattr(images, "MAX_SET_BYTES", 10)
+    with pytest.raises(InputError, match="MB in all and at most"):
+        images.check_set_size(paths)

@@ -242,10 +242,12 @@ def test_similarities_are_a_click_away_with_their_numbers(page: Page) -> None:
     expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
     expect(page.locator(".heat").first).to_be_hidden()
     page.click(".similarities summary")
-    names, pictures = page.locator(".heat").all()
+    names, shown, pictures = page.locator(".heat").all()
     expect(names.locator("tbody tr")).to_have_count(len(task.support.classes))
     expect(names.locator("tbody td")).to_have_count(len(task.support.classes) * len(task.queries))
-    expect(pictures.locator("tbody tr")).to_have_count(len(task.support.pictures))
+    for of_pictures, columns in ((shown, task.support.classes), (pictures, task.queries)):
+        expect(of_pictures.locator("tbody tr")).to_have_count(len(task.support.pictures))
+        expect(of_pictures.locator("thead th")).to_have_count(len(columns))
     assert re.fullmatch(r"−?\d\.\d\d", pictures.locator("tbody td").first.inner_text())
     # The nearest picture of the first query, as its card has it.
     column = pictures.locator("tbody td:nth-child(2)").all_inner_texts()
@@ -589,6 +591,34 @@ def test_drawings_on_the_pads_give_cards(page: Page) -> None:
     name_class(page, 2, "Ring")
     classify(page)
     assert labels(page) == ["Cross"] * 3
+
+
+def test_a_drawing_left_on_a_pad_is_asked_about(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    upload(page, "#queries", drawings(3, range(1)))
+    page.locator("#pad-query summary").click()
+    draw_on(page, "#pad-query", [[(0.2, 0.2), (0.8, 0.8)]])
+    page.click("#classify")
+    expect(page.locator("#problem-said")).to_contain_text(
+        "The drawing on the pad for the picture to classify is not among the pictures yet"
+    )
+    page.locator("#pad-query [data-do=add]").click()
+    expect(thumbnails(page, "#queries")).to_have_count(2)
+    page.click("#classify")
+    expect(page.locator("tr[data-query]")).to_have_count(2, timeout=WAIT)
+
+
+def test_what_an_example_replaces_can_be_brought_back(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    before = class_names(page)
+    expect(page.locator("#bring-back")).to_be_hidden()
+    page.click("#example-one-shot")
+    expect(page.locator("#message")).to_contain_text(example_task("one-shot").title, timeout=WAIT)
+    page.click("#bring-back")
+    expect(page.get_by_label("Name of class 1", exact=True)).to_have_value(before[0])
+    assert class_names(page) == before
+    expect(thumbnails(page, "#pictures-1")).not_to_have_count(0)
+    expect(page.locator("#bring-back")).to_be_hidden()
 
 
 def test_undo_takes_back_one_stroke(page: Page) -> None:

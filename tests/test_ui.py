@@ -23,7 +23,15 @@ from tiny_clip import write_tiny_clip
 
 from fewshot.handwriting import draw
 from fewshot.images import support_set
-from fewshot.types import Comparison, InputError, MethodResult, Neighbour, Picture, Prediction
+from fewshot.types import (
+    Comparison,
+    InputError,
+    MethodResult,
+    Neighbour,
+    Picture,
+    Prediction,
+    SupportSet,
+)
 from fewshot.ui import (
     classes_panel,
     clip_files,
@@ -783,3 +791,82 @@ def test_a_space_listens_to_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.default_host() == "0.0.0.0"
     monkeypatch.setenv("GRADIO_SERVER_NAME", "10.0.0.1")
     assert server.default_host() == "10.0.0.1"
+
+
+# What becomes of inputs
+
+
+def test_a_verdict_on_an_upload_holds_for_what_the_gallery_has_by_then(tmp_path: Path) -> None:
+    from fewshot.ui.pictures import keep_readable
+
+    verdict = {"bad": None, "scan.tif": "scan.png"}
+    after = [("new", None), ("scan.tif", None), ("good", None)]  # one more came, the bad one went
+    assert keep_readable(verdict, after) == ["new", "scan.png", "good"]
+    assert keep_readable(verdict, [("elsewhere", None)]) == gr.skip()
+    assert keep_readable(verdict, None) == gr.skip()
+
+
+def test_what_was_replaced_can_be_brought_back() -> None:
+    from fewshot.ui.undo import N_WITH, brought_back, remembered
+
+    n = classes_panel.MAX_SLOTS
+    galleries = [[("a.png", None)], *[None] * (n - 1)]
+    slots = ["A", *[""] * (n - 1), *galleries, *[""] * n]
+    values = ["", False, 2, *slots, [("q.png", None)], "photos", {"d": "A"}, "about"]
+    before, button = remembered(*values)
+    assert list(before) == values and button["visible"]
+    kept, button, *restored = brought_back(before)
+    assert kept is None and not button["visible"]
+    assert restored[-1 - N_WITH :] == [[("q.png", None)], "photos", {"d": "A"}, "about"]
+    names = restored[7 + 1 + n :]
+    assert names[0] == "A" and names[n] == [("a.png", None)]
+    empty = ["", False, 2, *[""] * n, *[None] * n, *[""] * n, None, "drawings", {}, ""]
+    assert remembered(*empty) == [gr.skip(), gr.skip()]
+    with pytest.raises(gr.Error, match="no longer kept"):
+        brought_back(None)
+
+
+def shown_as(pictures: list[Picture], labels: list[int]) -> SupportSet:
+    return SupportSet(("A", "B"), tuple(pictures), np.array(labels))
+
+
+def test_what_was_shown_is_remarked_on() -> None:
+    from fewshot.ui.remarks import blank_supports, in_two_classes, photographed
+
+    drawn = [Picture(f"{i}.png", draw(i, 3)) for i in range(6)]
+    assert photographed(drawn) == in_two_classes(shown_as(drawn, [0] * 3 + [1] * 3)) == ""
+    rng = np.random.default_rng(0)
+    smooth = np.asarray(Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8)).resize((90, 90)))
+    assert "choose Photos" in photographed([Picture("p", smooth)] * 3)
+    assert photographed([]) == ""
+    same = [*drawn[:3], Picture("again.png", drawn[1].pixels)]
+    said = in_two_classes(shown_as(same, [0, 0, 0, 1]))
+    assert said.startswith("'1.png' is shown in more than one class")
+    assert in_two_classes(shown_as(same, [0, 0, 0, 0])) == ""
+    assert blank_supports([]) == ""
+    assert "'a' and 'b', yet they stand" in blank_supports(["a", "b"])
+    assert "'c' and 2 more" in blank_supports(list("abcde"))
+
+
+def test_a_blank_query_is_marked_and_the_others_are_not() -> None:
+    full = replace(comparison(finetune=answer(0.2, 0.3)), without_ink=("q1.png",))
+    for query, blank in ((0, False), (1, True)):
+        assert ("No drawing was found in it: what" in cards_html(results(full), query)) == blank
+    rows = re.findall("<tr data-query.*?</tr>", table_html(results(full)))
+    assert ["∅" in row for row in rows] == [False, True]
+
+
+def test_another_zip_of_the_same_look_is_another_listing() -> None:
+    from fewshot.ui.markup import class_list
+
+    classes = [("A", [Picture("a", draw(1, 1))])]
+    assert class_list("letters.zip", classes, "one") != class_list("letters.zip", classes, "two")
+
+
+def test_a_zip_that_is_none_is_told_of_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "notzip.zip"
+    path.write_bytes(b"nothing")
+    updates = classes_panel.imported(str(path))
+    assert len(updates) == len(classes_panel.filled([]))
+    (said,) = [update for update in updates if update != gr.skip()]
+    assert "'notzip.zip'" in said and 'class="notice problem"' in said

@@ -198,7 +198,7 @@ def _evidence(results: Results, result: MethodResult, query: int, name: str) -> 
 
 def _name(label: str) -> str:
     long = any(len(word) > SHORT_WORD for word in label.split())
-    return f"<b{' class=long' if long else ''}><span>{escaped(label)}</span></b>"
+    return f"<b{' class=long' if long else ''}><bdi>{escaped(label)}</bdi></b>"
 
 
 def _own_measure(result: MethodResult, query: int, neighbour: Neighbour, name: str) -> str:

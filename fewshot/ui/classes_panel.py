@@ -299,6 +299,12 @@ def support_of(values: Sequence[Any]) -> SupportSet:
     return inputs.support_of_slots(*zip(*slots_of(count, slots), strict=True))
 
 
+def left_out_of(values: Sequence[Any]) -> tuple[str, ...]:
+    """A sentence for each file of the zip that the panel lists which could not be used."""
+    path, as_list, *_ = values
+    return inputs.read_zip(path).skipped if as_list and path else ()
+
+
 def _still_kept(path: str) -> str:
     if not path:
         raise InputError("The imported zip is no longer kept here: import it again.")

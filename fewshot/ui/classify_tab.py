@@ -215,7 +215,8 @@ def run_engine(
                 # What an example shows is no news once its queries are gone.
                 message = about if any(results.answers) else ""
                 run_with = conditions(preset, settings_of(choices, preset), choices.model)
-                answers = results_panel.results_shown(results, step, run_with, message)
+                left_out = classes_panel.left_out_of(values[N_SETTINGS:])
+                answers = results_panel.results_shown(results, step, run_with, message, left_out)
                 yield [*buttons.idle(), asked, "", *answers]
             else:
                 yield [*buttons.busy(step), gr.skip(), *same]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +134,11 @@ def still_valid(results: Results | None, asked: str, answered: str) -> Results:
 
 
 def results_shown(
-    results: Results, full: Comparison, run_with: Mapping[str, Any], message: str
+    results: Results,
+    full: Comparison,
+    run_with: Mapping[str, Any],
+    message: str,
+    left_out: Sequence[str] = (),
 ) -> list[Any]:
     """Updates for the panel's outputs.
 
@@ -143,8 +147,9 @@ def results_shown(
         full: what the downloads hold.
         run_with: of :func:`fewshot.report.conditions`, for the JSON.
         message: HTML above it.
+        left_out: a sentence for each file of an imported zip that could not be used.
     """
-    data = json.dumps(as_json(full, run_with=run_with), ensure_ascii=False, indent=1)
+    data = json.dumps(as_json(full, left_out, run_with), ensure_ascii=False, indent=1)
     downloads = {"results.csv": as_csv(full).encode(), "results.json": data.encode()}
     buttons = [
         gr.update(value=files.kept_file(name, content), visible=True)
