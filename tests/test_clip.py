@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,17 @@ def test_a_model_whose_card_says_so_has_a_temperature_for_pictures_alone(folder,
     assert embedded.temperature / embedded.text_temperature == pytest.approx(
         PICTURE_SHARE, abs=1e-3
     )
+
+
+def test_preprocessing_is_in_the_digest(folder, encoder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert load_clip(find_clip(str(copy))).digest == encoder.digest
+    file = copy / "open_clip_config.json"
+    config = json.loads(file.read_text())
+    config["preprocess_cfg"] = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5]}
+    file.write_text(json.dumps(config))
+    assert load_clip(find_clip(str(copy))).digest != encoder.digest
 
 
 def test_loaded_once_per_process(folder):

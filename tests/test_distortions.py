@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -133,3 +135,15 @@ def test_queries_only():
 def test_unknown_distortion():
     with pytest.raises(InputError, match="upside-down"):
         distort(*a_pool(), "upside-down", seed=0)
+
+
+def test_what_no_episode_looks_at_stays_as_it_is():
+    pool, (drawn,) = a_pool()
+    fewer = drawn.changed(
+        lambda batch: replace(batch, queries=batch.queries[:, :1], query_labels=np.zeros(1, int))
+    )
+    changed, _ = distort(pool, [fewer], "inverted", seed=0)
+    same = [
+        (a.pixels == b.pixels).all() for a, b in zip(pool.pictures, changed.pictures, strict=True)
+    ]
+    assert same == [False, False, False, True]  # the fourth was asked about

@@ -322,6 +322,34 @@ def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(update == gr.skip() for update in twice.values())
 
 
+def test_a_run_that_takes_too_long_ends_with_the_figures_so_far(monkeypatch) -> None:
+    monkeypatch.setattr(evaluate_tab, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(evaluate_tab, "MOST_SECONDS", 0)
+    names, values = handled()
+    *_, end, _ = evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values)
+    assert "Stopped after 25 of 200 episodes" in outputs(end)["message"]
+
+
+def test_the_small_embedded_model_is_named(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FEWSHOT_CLIP", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    names, values = handled(methods=["clip", "pixels"], episodes=2)
+    *_, end, _ = evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values)
+    message = outputs(end)["message"]
+    assert "small embedded model" in message and "under Settings in the Classify tab" in message
+    saved = json.loads(Path(outputs(end)["json"]["value"]).read_text())
+    assert set(saved["confusion"]) == {"clip", "pixels"}
+    assert (
+        sum(count for *_, count in saved["confusion"]["pixels"]) == saved["results"][1]["queries"]
+    )
+
+
+def test_a_method_of_another_preset_is_told_of_in_the_page_s_words() -> None:
+    names, values = handled(methods=["pixels", "relation"], preset="photos", episodes=2)
+    *_, end, _ = evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values)
+    assert "Relation network: it works on Drawings only." in outputs(end)["message"]
+
+
 def test_stop_before_the_first_episode_changes_nothing_else() -> None:
     names, values = handled()
     stopping = {"asked": False}

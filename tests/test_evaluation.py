@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from omniglot_tree import write_omniglot_tree
 from tiny_clip import write_tiny_clip
 
@@ -264,3 +266,48 @@ def test_an_encoder_tuned_to_each_episode_is_told_of_after_each(pool, monkeypatc
     evaluator = Evaluator(pool, ["prototype"])
     steps = evaluator.steps(episodes_of(pool), evaluator.embed([episodes_of(pool)]))
     assert [step.scores[0].episodes for step in steps] == list(range(1, 13))
+
+
+def test_a_batch_holds_no_more_than_fits(pool, monkeypatch):
+    sizes = []
+
+    def answers(method, batch, embedded):
+        sizes.append(len(batch))
+        return torch.full((len(batch), batch.queries.shape[1], 5), 0.2)
+
+    monkeypatch.setattr("fewshot.evaluation._answers", answers)
+    episodes = episodes_of(pool)  # 12 of 5-way 1-shot, 2 queries a class
+    evaluator = Evaluator(pool, ["finetune", "pixels"])
+    roomiest = 4 * max(3456 * (5 * 5 + 10), 105 * 105 * (5 + 10))  # four views of each picture
+    monkeypatch.setattr("fewshot.evaluation.BYTES_AT_ONCE", 5 * roomiest)
+    list(evaluator.steps(episodes, None))
+    assert sizes == [5, 5, 5, 5, 2, 2]
+    sizes.clear()
+    monkeypatch.setattr("fewshot.evaluation.BYTES_AT_ONCE", 1)
+    list(evaluator.steps(episodes, None))
+    assert sizes == [1] * 24
+
+
+def test_figures_come_seldomer_the_more_episodes_there_are(pool, monkeypatch):
+    monkeypatch.setattr("fewshot.evaluation.TOLD_AGAIN", 2)
+    monkeypatch.setattr("fewshot.episodes.EPISODES_AT_ONCE", 1)
+    evaluator = Evaluator(pool, ["pixels"])
+    steps = evaluator.steps(episodes_of(pool), evaluator.embed([episodes_of(pool)]))
+    assert [step.scores[0].episodes for step in steps] == [1, 2, 4, 8, 12]
+
+
+def test_a_tree_has_each_picture_once(folder, tmp_path):
+    shutil.copytree(next(folder.glob("*/*")), tmp_path / "twice")
+    first, second = sorted((tmp_path / "twice").iterdir())[:2]
+    shutil.copy(next(iter(sorted(first.iterdir()))), second / "copy.png")
+    pool, skipped = load_class_tree(tmp_path / "twice")
+    assert len({picture.digest for picture in pool.pictures}) == len(pool.pictures)
+    (sentence,) = skipped
+    assert "copy.png' is the same picture as" in sentence
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(pool, monkeypatch, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "file"))
+    result = Evaluator(pool, ["prototype"], on_disk=True).run(episodes_of(pool))
+    assert result.scores[0].episodes == 12

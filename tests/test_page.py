@@ -595,7 +595,6 @@ def test_drawings_on_the_pads_give_cards(page: Page) -> None:
 
 def test_a_drawing_left_on_a_pad_is_asked_about(page: Page, drawings: Callable) -> None:
     two_classes(page, drawings)
-    upload(page, "#queries", drawings(3, range(1)))
     page.locator("#pad-query summary").click()
     draw_on(page, "#pad-query", [[(0.2, 0.2), (0.8, 0.8)]])
     page.click("#classify")

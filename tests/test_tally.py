@@ -157,3 +157,13 @@ def test_memory_is_bounded_and_off_unless_asked_for(asked) -> None:
     assert len(many) <= 2 * CLASSES**2
     np.testing.assert_array_equal(many, remembering(asked, 2).examples)
     assert remembering(asked, 0).examples.shape == (0, 3)
+
+
+def test_a_class_of_no_probability_is_not_among_the_five_likeliest() -> None:
+    labels = np.arange(8)
+    batch = EpisodeBatch(labels[None], labels[None], labels, labels[None], labels)
+    tally = Tally(8)
+    p = torch.zeros(1, 8, 8)
+    p[0, :, 0] = 1  # sure of the first, whatever is asked
+    tally.add(batch, p, 0.0)
+    assert tally.top5 == 1 / 8

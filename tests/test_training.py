@@ -457,6 +457,26 @@ def test_the_state_of_a_run_on_other_characters_is_refused(
         begin(settings, characters).load(tmp_path / "state", settings)
 
 
+def test_a_run_goes_on_with_the_same_drawings_alone(tmp_path: Path) -> None:
+    output, small = tmp_path / "one.safetensors", recipe(steps=4, batch=8)
+    for seed, resume in ((0, False), (0, True), (1, True)):
+        folder = tmp_path / f"drawings{seed}"
+        write_omniglot_tree(folder, alphabets=5, characters=4, drawers=20, seed=seed)
+        stop = after(2) if not resume else (lambda: True)
+        session = Session(output, folder, resume=resume, should_stop=stop)
+        if seed:
+            with pytest.raises(InputError, match="with another data"):
+                train_checkpoint(small, session)
+        else:
+            train_checkpoint(small, session)
+
+
+def test_each_folder_of_a_model_has_a_state_of_its_own() -> None:
+    states = {Session(Path(name)).state for name in ("clip-v1.4", "clip-v1.5", "clip-v1")}
+    assert len(states) == 3
+    assert Session(Path("a.safetensors")).state.name == "a.state.safetensors"
+
+
 def test_a_broken_state_is_refused(characters: Characters, tmp_path: Path) -> None:
     settings, state = recipe(), tmp_path / "state"
     with pytest.raises(InputError, match="no run to resume"):
