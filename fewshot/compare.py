@@ -186,7 +186,7 @@ def compare(
 def tunes_encoder(method: Method) -> bool:
     """Whether a method's encoder is to learn from each support set, too: CLIP's alone can."""
     settings = method.settings
-    asked = settings.last_block and settings.steps > 0 and method.name == "finetune"
+    asked = settings.last_block and settings.steps != 0 and method.name == "finetune"
     return asked and method.encoder.family == "clip"
 
 

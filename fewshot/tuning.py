@@ -25,8 +25,7 @@ from fewshot.tally import Tally
 
 WAYS, QUERIES = 5, 15
 RATES = (0.001, 0.003, 0.01, 0.03)
-# Fine-tuning's steps are a person's to set; its rate is chosen for the default number.
-STEPS = Settings().steps
+STEPS = 50  # of fine-tuning with the queries
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,13 @@ def _grid(
     return tuple(Plan(*values) for values in product(steps, rates, entropies, temperatures))
 
 
-FINETUNE = Search("finetune", _protocols(1, 5), _grid([STEPS], (0.0001, 0.0003, *RATES)))
+# On a tie the first is taken: fewer steps, the lower rate, less regularisation.
+FINETUNE = Search(
+    "finetune",
+    _protocols(1, 5),
+    _grid((10, 25, 50, 100, 200), (0.0003, *RATES), (0.3, 1.0, 3.0, 10.0)),
+)
+FINETUNE_OF_DRAWINGS = replace(FINETUNE, protocols=_protocols(1, 5, ways=20, queries=5))
 WITH_QUERIES = Search(
     "finetune",
     _protocols(1, 5),

@@ -100,7 +100,7 @@ def test_the_command_line_reports_the_same(
     for part in ("classes", "encoders", "cautions", "left_out", "preset", "settings"):
         assert answer[part] == report[part]
     assert answer["preset"] == "photos"
-    assert answer["settings"]["steps"] == 50 and answer["settings"]["model"] == "embedded"
+    assert answer["settings"]["steps"] is None and answer["settings"]["model"] == "embedded"
 
 
 def test_the_preset_may_be_left_out(ask: Callable, letters: str, drawings: Callable) -> None:

@@ -205,7 +205,7 @@ def test_the_table_has_all_figures(two: Report) -> None:
     pixels, prototype = two.runs[0][1].scores
     assert f"{100 * pixels.accuracy:.2f} ± {100 * pixels.ci95:.2f} %" in html
     assert f"−{-100 * pixels.difference[0]:.2f} ± " in html
-    assert html.count("<tr data-method") == 2 and "Less Prototype" in html
+    assert html.count("<tr data-method") == 2 and "Minus Prototype, points" in html
     assert f"{100 * prototype.calibration_error:.1f} %" in html and "<td>1,500</td>" in html
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -276,9 +277,10 @@ def test_a_batch_holds_no_more_than_fits(pool, monkeypatch):
         return torch.full((len(batch), batch.queries.shape[1], 5), 0.2)
 
     monkeypatch.setattr("fewshot.evaluation._answers", answers)
-    episodes = episodes_of(pool)  # 12 of 5-way 1-shot, 2 queries a class
+    episodes = episodes_of(pool)  # 12 of 5-way 2-shot, 2 queries a class
     evaluator = Evaluator(pool, ["finetune", "pixels"])
-    roomiest = 4 * max(3456 * (5 * 5 + 10), 105 * 105 * (5 + 10))  # four views of each picture
+    dim, views = get_encoder("drawings-prototype").dim, METHODS["finetune"].n_views
+    roomiest = 4 * max(dim * (10 * (1 + views) + 10), 105 * 105 * (10 + 10))
     monkeypatch.setattr("fewshot.evaluation.BYTES_AT_ONCE", 5 * roomiest)
     list(evaluator.steps(episodes, None))
     assert sizes == [5, 5, 5, 5, 2, 2]
@@ -297,7 +299,7 @@ def test_figures_come_seldomer_the_more_episodes_there_are(pool, monkeypatch):
 
 
 def test_a_tree_has_each_picture_once(folder, tmp_path):
-    shutil.copytree(next(folder.glob("*/*")), tmp_path / "twice")
+    shutil.copytree(sorted((folder / "images_evaluation").iterdir())[0], tmp_path / "twice")
     first, second = sorted((tmp_path / "twice").iterdir())[:2]
     shutil.copy(next(iter(sorted(first.iterdir()))), second / "copy.png")
     pool, skipped = load_class_tree(tmp_path / "twice")
@@ -307,7 +309,8 @@ def test_a_tree_has_each_picture_once(folder, tmp_path):
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(pool, monkeypatch, tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "file"))
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
+    full = OSError("No space left on device")
+    monkeypatch.setattr("fewshot.embedded_pool.write_atomically", Mock(side_effect=full))
     result = Evaluator(pool, ["prototype"], on_disk=True).run(episodes_of(pool))
     assert result.scores[0].episodes == 12

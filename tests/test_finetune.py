@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.encoders import get_encoder
 from fewshot.losses import marginal_entropy, prototype_loss
-from fewshot.methods import finetune
+from fewshot.methods import METHODS, Settings, finetune
+from fewshot.methods.adaptation import Plan, trying
 from fewshot.methods.finetune import fine_tune
 from fewshot.methods.span import into_span, span_pays
+from fewshot.types import Support
 
 EPISODES, WAYS, DIM = 3, 4, 32
 SETTINGS = {"steps": 60, "learning_rate": 0.05, "temperature": 12.0, "entropy_weight": 0.4}
@@ -140,3 +144,19 @@ def test_in_their_span_vectors_keep_their_inner_products():
     torch.testing.assert_close(basis.mT @ basis, torch.eye(6).double().expand(2, 6, 6))
     torch.testing.assert_close(coordinates @ basis.mT, x)
     torch.testing.assert_close(coordinates @ coordinates.mT, x @ x.mT)
+
+
+def test_steps_and_regularisation_are_the_plan_s_unless_a_person_asks(monkeypatch) -> None:
+    asked = []
+
+    def noted(x, labels, start, **options):
+        asked.append((options["steps"], options["entropy_weight"]))
+        return start, start.new_zeros(start.shape[:2])
+
+    monkeypatch.setattr("fewshot.methods.finetune.fine_tune", noted)
+    x = np.eye(4, dtype=np.float32)
+    support = Support(("a", "b"), np.array([0, 0, 1, 1]), x, x[:, None])
+    with trying("finetune", Plan(25, 0.1, entropy_factor=3.0)):
+        for settings in (Settings(), Settings(steps=7, entropy_weight=0.5), Settings(steps=0)):
+            METHODS["finetune"](get_encoder("pixels"), settings).fit(support)
+    assert asked == [(25, pytest.approx(0.3)), (7, pytest.approx(1.5))]  # none at no steps

@@ -399,7 +399,7 @@ def test_kept_pictures_keep_name_and_pixels() -> None:
 
 
 def settings(**changed) -> list:
-    values = {"steps": 50, "entropy": 0.1, "transductive": False, "last_block": False}
+    values = {"steps": "", "entropy": 0.1, "transductive": False, "last_block": False}
     values |= {
         "temperature": "",
         "template": AUTOMATIC,
@@ -427,12 +427,14 @@ def test_settings_are_read_as_typed() -> None:
     assert choices.temperature == 2.5
     assert choices.templates == ("an {}", "the {}")
     assert choices_of(settings(template="plain")).templates == ("{}",)
+    assert choices_of(settings(steps=" 7 ")).steps == 7
     assert choices_of(settings(transductive=True)).transductive is True
     assert choices_of(settings(last_block=True)).last_block is True
     for changed, sentence in [
         ({"temperature": "warm"}, "is no number"),
         ({"template": OWN, "own": " \n"}, "are empty"),
-        ({"steps": None}, "A number is missing"),
+        ({"steps": "2.5"}, "no whole number"),
+        ({"entropy": None}, "A number is missing"),
     ]:
         with pytest.raises(InputError, match=sentence):
             choices_of(settings(**changed))
@@ -458,7 +460,7 @@ def test_what_was_run_with_goes_into_the_report(
     assert defaults == {
         "preset": "drawings",
         "settings": {
-            "steps": 50,
+            "steps": None,
             "temperature": None,
             "entropy_weight": 0.1,
             "templates": list(templates("drawing")),
@@ -866,7 +868,8 @@ def test_another_zip_of_the_same_look_is_another_listing() -> None:
 def test_a_zip_that_is_none_is_told_of_in_place(tmp_path: Path) -> None:
     path = tmp_path / "notzip.zip"
     path.write_bytes(b"nothing")
-    updates = classes_panel.imported(str(path))
+    with pytest.warns(UserWarning, match="notzip.zip"):  # a toast, where there is a page
+        updates = classes_panel.imported(str(path))
     assert len(updates) == len(classes_panel.filled([]))
     (said,) = [update for update in updates if update != gr.skip()]
-    assert "'notzip.zip'" in said and 'class="notice problem"' in said
+    assert "notzip.zip" in said and 'class="notice problem"' in said

@@ -74,7 +74,7 @@ def _drawings(folder: Path):
 
     pool = held_out_characters(load_omniglot("background", folder)).pool()
     encoder = get_encoder("drawings-prototype")
-    for what in (tuning.FINETUNE, tuning.WITH_QUERIES_OF_DRAWINGS):
+    for what in (tuning.FINETUNE_OF_DRAWINGS, tuning.WITH_QUERIES_OF_DRAWINGS):
         yield what, encoder, pool, Settings()
 
 

@@ -30,9 +30,9 @@ class Plan:
     """Gradient descent on a support set.
 
     Attributes:
-        steps: how many.
+        steps: how many; of fine-tuning where a person asks for no number of their own.
         learning_rate: of each.
-        entropy_factor: on the settings' entropy weight, where the entropy is the queries'.
+        entropy_factor: on the settings' entropy weight.
         temperature_factor: on the temperature, there: queries that a sharp softmax is sure of
             from the start have no say in where the rows go. For siamese, on the mean pair logits
             that its softmax over classes is taken of.

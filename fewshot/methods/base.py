@@ -27,10 +27,12 @@ class Settings:
 
     Attributes:
         steps: fine-tuning steps of the prototype classifier, 0 to 500; 0 leaves the prototypes.
+            None takes as many as were chosen on validation classes for the number of shots.
         temperature: factor on similarities in the softmax, 0.001 to 1000; larger is surer. None
             takes the one chosen on validation data. Siamese's pair logits have none, and those of
             names keep the one that CLIP learned.
-        entropy_weight: of the prototype classifier's regularisation, 0 to 10.
+        entropy_weight: of the prototype classifier's regularisation, 0 to 10, times a factor that
+            was chosen on validation classes for the number of shots.
         templates: prompts for CLIP, at most 100, ``{}`` where the class name goes.
         transductive: let fine-tuning look at the queries it is to classify, all at once.
         last_block: let fine-tuning tune the last block of CLIP's image tower, too; it takes
@@ -40,7 +42,7 @@ class Settings:
         InputError: a value outside its range.
     """
 
-    steps: int = 50
+    steps: int | None = None
     temperature: float | None = None
     entropy_weight: float = 0.1
     templates: tuple[str, ...] = ("a photo of a {}.",)
@@ -48,7 +50,7 @@ class Settings:
     last_block: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.steps <= MAX_STEPS:
+        if self.steps is not None and not 0 <= self.steps <= MAX_STEPS:
             raise InputError(f"Fine-tuning takes 0 to {MAX_STEPS} steps, not {self.steps}.")
         if self.temperature is not None and not 0.001 <= self.temperature <= 1000:
             raise InputError(f"The temperature lies in 0.001 to 1000, not {self.temperature}.")

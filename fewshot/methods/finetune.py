@@ -87,7 +87,7 @@ class FineTune(Method):
         self, support: SupportBatch, queries: Tensor | None, start: Tensor
     ) -> tuple[Tensor, Tensor, float]:
         """From the prototypes: rows ``(e, n_way, d)``, biases ``(e, n_way)``, temperature."""
-        if not self.settings.steps:
+        if self.settings.steps == 0:
             return start, start.new_zeros(start.shape[:2]), self.temperature
         x, labels = support.examples()
         # A single query says nothing that its own prediction does not.
@@ -98,7 +98,7 @@ class FineTune(Method):
             x,
             labels.expand(len(x), -1),
             start,
-            steps=self.settings.steps,
+            steps=plan.steps if self.settings.steps is None else self.settings.steps,
             learning_rate=plan.learning_rate,
             temperature=temperature,
             entropy_weight=self.settings.entropy_weight * plan.entropy_factor,

@@ -202,7 +202,7 @@ def run_engine(
                 caution = clip_files.cautioned(step.cautions, "under Settings")
                 notes = [*remarks(step, support, preset), get_preset(preset).note, caution]
                 note = " ".join(filter(None, notes))
-                learns = choices.steps > 0
+                learns = choices.steps != 0
                 results = results_of(
                     step,
                     support,

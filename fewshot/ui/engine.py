@@ -39,7 +39,7 @@ class Choices:
     """What the Settings say; as :class:`fewshot.methods.Settings`, but None where left alone.
 
     Attributes:
-        steps: of fine-tuning.
+        steps: of fine-tuning, or None for those of its plan.
         temperature: or None for each encoder's own.
         entropy_weight: of fine-tuning.
         templates: prompts for CLIP, or None for the preset's.
@@ -48,7 +48,7 @@ class Choices:
         last_block: whether it also tunes the last block of CLIP's image tower.
     """
 
-    steps: int = 50
+    steps: int | None = None
     temperature: float | None = None
     entropy_weight: float = 0.1
     templates: tuple[str, ...] | None = None

@@ -44,9 +44,10 @@ class SettingsPanel:
 def build_settings_panel() -> SettingsPanel:
     """Lay out the panel and wire what concerns it alone."""
     with gr.Accordion("Settings", open=False, elem_id="settings"):
-        steps = gr.Slider(
-            0, 500, DEFAULTS.steps, step=1, label="Fine-tuning steps",
-            info="0 leaves the plain prototypes.",
+        # This and the temperature are no Numbers: empty, they would turn into 0 as it opens.
+        steps = gr.Textbox(
+            label="Fine-tuning steps", placeholder="automatic", max_length=20,
+            info="0 leaves the plain prototypes; at most 500.",
         )  # fmt: skip
         entropy = gr.Slider(
             0, 2, DEFAULTS.entropy_weight, step=0.05, label="Entropy weight",
@@ -63,7 +64,6 @@ def build_settings_panel() -> SettingsPanel:
             "with a large model.",
             elem_id="last-block",
         )  # fmt: skip
-        # Not a Number: an empty one is turned into 0 as the accordion opens.
         temperature = gr.Textbox(
             label="Temperature", placeholder="automatic", max_length=20,
             info="Of triplet and fine-tuning: larger is surer.",
@@ -89,7 +89,7 @@ def build_settings_panel() -> SettingsPanel:
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     template.change(lambda chosen: gr.update(visible=chosen == OWN), template, own, **quiet)
     values = [steps, entropy, transductive, last_block, temperature, template, own]
-    first = [DEFAULTS.steps, DEFAULTS.entropy_weight, DEFAULTS.transductive, DEFAULTS.last_block]
+    first = ["", DEFAULTS.entropy_weight, DEFAULTS.transductive, DEFAULTS.last_block]
     defaults = [*first, "", AUTOMATIC, ""]
     reset.click(lambda: defaults, None, values, **quiet)
     reset.click(fill_models, None, [model, status, download], **quiet)
@@ -108,10 +108,10 @@ def choices_of(values: Sequence[Any]) -> Choices:
         InputError: own templates are asked for and none is given, or a number is missing.
     """
     steps, entropy, transductive, last_block, temperature, template, own, model = values
-    if steps is None or entropy is None:
+    if entropy is None:
         raise InputError("A number is missing under Settings: type one, or reset them.")
     return Choices(
-        steps=int(steps),
+        steps=chosen_steps(steps),
         temperature=chosen_temperature(temperature),
         entropy_weight=float(entropy),
         templates=chosen_templates(template, own),
@@ -119,6 +119,23 @@ def choices_of(values: Sequence[Any]) -> Choices:
         transductive=bool(transductive),
         last_block=bool(last_block),
     )
+
+
+def chosen_steps(text: str | None) -> int | None:
+    """The whole number typed, or None for the automatic one.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not (text or "").strip():
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputError(
+            f"The fine-tuning steps {quoted(text)} are no whole number: type one from 0 to 500, or "
+            "leave it empty."
+        ) from error
 
 
 def chosen_temperature(text: str | None) -> float | None:
