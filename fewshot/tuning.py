@@ -125,7 +125,7 @@ def search(
     embedded = EmbeddedPool(pool, list(tasks.values()), on_disk=True)
     for shots, drawn in tasks.items():
         # As it is before its first step: what learning has to beat.
-        with trying(plan_name(what), Plan(0, RATES[0])):
+        with trying(plan_name(what), replace(what.candidates[0], steps=0)):
             untaught = METHODS[what.method](encoder, replace(settings, steps=0))
             start = _accuracy(untaught, drawn, embedded)
         accuracy = partial(_accuracy, method, drawn, embedded)

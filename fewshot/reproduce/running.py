@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -246,6 +247,8 @@ def _called(task: Task | None) -> str:
 
 
 def _as_json(score: MethodScore, correct: np.ndarray) -> dict:
+    if math.isnan(score.ci95):
+        raise InputError("An interval needs two episodes, or two of Lake's runs, or more.")
     values = {
         "method": score.method,
         "accuracy": round(score.accuracy, DIGITS),
