@@ -346,7 +346,8 @@ def test_finetune_lowers_its_loss_and_changes_the_answer():
 def test_finetune_first_step_by_numerical_gradient():
     """One step from W = M, b = 0 equals gradient descent with a difference quotient."""
     support = support_of(np.array([0, 0, 1, 2, 3]))
-    rate = plan_for("clip", "finetune", support).learning_rate
+    plan = plan_for("clip", "finetune", support)
+    rate, weight = plan.learning_rate, 0.3 * plan.entropy_factor
     start = fitted("finetune", support, steps=0)
     step = fitted("finetune", support, steps=1, entropy_weight=0.3)
     x = np.concatenate([support.embeddings, support.views.reshape(-1, DIM)]).astype(np.float64)
@@ -358,7 +359,7 @@ def test_finetune_first_step_by_numerical_gradient():
         logits -= logits.max(1, keepdims=True)
         log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
         entropy = -(np.exp(log_p) * log_p).sum(1).mean()
-        return -log_p[np.arange(len(x)), labels].mean() + 0.3 * entropy
+        return -log_p[np.arange(len(x)), labels].mean() + weight * entropy
 
     weights, biases, h = start.weights_.astype(np.float64), np.zeros(WAYS), 1e-5
     for c, k in [(0, 0), (1, 5), (3, 23)]:
