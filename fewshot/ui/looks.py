@@ -39,9 +39,11 @@ def look_html(look: Reliance, picture: Picture, label: str) -> str:
     """
     top, bottom, left, right = look.box
     seen = image(thumbnail(Picture(picture.name, picture.pixels[top:bottom, left:right])), "")
+    said = f"Without any one part, {escaped(label)} is no less sure."
     if np.abs(look.falls).max() < LEAST:
-        return _figure(seen, f"No part by itself makes {escaped(label)} any less sure.")
-    said = _said(look, label)
+        return _figure(seen, said)
+    if look.falls.max() >= LEAST:
+        said = _said(look, label)
     return _figure(f"{seen}{image(veil(look.falls), 'The parts it rests on', 'veil')}", said)
 
 
