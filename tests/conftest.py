@@ -97,6 +97,14 @@ def browser():
 
 
 @pytest.fixture(scope="session")
+def window(browser):
+    """What the pages are opened in: all in one, as what a page is made of is then fetched once."""
+    context = browser.new_context(accept_downloads=True)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="session")
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
     """Write drawings of a glyph to files, one for each drawer: their paths."""
     folder = tmp_path_factory.mktemp("drawings")

@@ -292,7 +292,7 @@ def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
         (["train", "prototype", "--output", "x.pt"], "x.pt"),
         (["train", "prototype", "--output", "x", "--steps", "3", "--minutes", "2"], "minutes"),
         (["train", "prototype", "--output", "x", "--minutes", "-2"], "-2"),
-        (["train", "siamese", "--output", "x.safetensors", "--on-cpu"], "method clip"),
+        (["train", "siamese", "--output", "x.safetensors", "--on-cpu"], "clip and koch"),
         (["download", "no-such-model"], "no-such-model"),
     ],
 )

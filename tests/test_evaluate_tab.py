@@ -7,14 +7,14 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 import pytest
 from conftest import png
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from fewshot.data.invented import CHARACTERS, DRAWERS, invented_alphabet
 from fewshot.data.pool import Pool
@@ -408,14 +408,15 @@ def test_the_summary_says_what_was_run(two: Report) -> None:
 
 
 @pytest.fixture
-def tab(browser: Browser, page_url: str) -> Callable[..., Page]:
-    """Open the tab in a window of its own; nothing in it may go wrong unseen."""
-    contexts, complaints = [], []
+def tab(window: BrowserContext, page_url: str) -> Iterator[Callable[..., Page]]:
+    """Open the tab as a visitor of its own; nothing in it may go wrong unseen."""
+    opened, complaints = [], []
     expect.set_options(timeout=WAIT)
 
     def open_at(width: int = 1280, height: int = 900) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
-        page = contexts[-1].new_page()
+        page = window.new_page()
+        opened.append(page)
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(WAIT)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
@@ -435,8 +436,8 @@ def tab(browser: Browser, page_url: str) -> Callable[..., Page]:
         return page
 
     yield open_at
-    for context in contexts:
-        context.close()
+    for page in opened:
+        page.close()
     expect.set_options(timeout=5_000)  # Playwright's own
     assert [text for text in complaints if "Method not implemented" not in text] == []
 

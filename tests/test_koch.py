@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from omniglot_tree import write_omniglot_tree
 
+from fewshot.cli import main
 from fewshot.data.omniglot import load_omniglot
 from fewshot.encoders import get_encoder
 from fewshot.encoders.ink import find_ink
@@ -23,7 +25,12 @@ from fewshot.training import drawings
 from fewshot.training import koch as koch_training
 from fewshot.training.checkpoint import state_path
 from fewshot.training.koch import KochObjective, train_koch
-from fewshot.training.koch_recipe import DISTORTIONS, KOCH_RECIPE, KochRecipe
+from fewshot.training.koch_recipe import (
+    DISTORTIONS,
+    KOCH_RECIPE,
+    KOCH_RECIPE_ON_CPU,
+    KochRecipe,
+)
 from fewshot.training.session import Session
 from fewshot.types import InputError, Support
 
@@ -194,3 +201,15 @@ def test_a_checkpoint_of_something_else_is_told(tmp_path) -> None:
     save_weights(path, {"network.units.weight": torch.zeros(2)}, card)
     with pytest.raises(InputError, match="does not hold Koch"):
         KochEncoder(path)
+
+
+def test_the_command_has_a_recipe_for_each_machine(tmp_path, monkeypatch) -> None:
+    asked = []
+    ended = SimpleNamespace(validation={}, best_step=0)
+    monkeypatch.setattr(
+        koch_training, "train_koch", lambda recipe, session: asked.append(recipe) or ended
+    )
+    command = ["train", "koch", "--output", str(tmp_path / "koch.safetensors")]
+    main(command)
+    main([*command, "--on-cpu", "--batch", "32"])
+    assert asked == [KOCH_RECIPE, KOCH_RECIPE_ON_CPU.with_changes(batch=32)]

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from fewshot.class_folders import read_class_folders
@@ -27,8 +27,8 @@ KNOWN_NOISE = ("Method not implemented", "Vega", "favicon")
 
 
 @pytest.fixture
-def open_page(browser: Browser, page_url: str) -> Iterator[Callable[..., Page]]:
-    """Open the page in a window of its own; nothing in it may go wrong unseen."""
+def open_page(window: BrowserContext, page_url: str) -> Iterator[Callable[..., Page]]:
+    """Open the page as a visitor of its own; nothing in it may go wrong unseen."""
     opened, complaints = [], []
 
     def complain(text: str) -> None:
@@ -36,10 +36,9 @@ def open_page(browser: Browser, page_url: str) -> Iterator[Callable[..., Page]]:
             complaints.append(text)
 
     def open_at(width: int = 1280, height: int = 900) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, accept_downloads=True
-        )
-        page = context.new_page()
+        page = window.new_page()
+        opened.append(page)
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(WAIT)
         page.on("console", lambda m: complain(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complain(str(error)))
@@ -53,14 +52,13 @@ def open_page(browser: Browser, page_url: str) -> Iterator[Callable[..., Page]]:
             page.goto(page_url)
         # The model's status is the last thing to be filled in.
         expect(page.locator("#classify")).to_be_visible(timeout=WAIT)
-        opened.append(context)
         return page
 
     yield open_at
-    for context in opened:
-        for page in context.pages:
-            assert "Traceback" not in page.content()
-        context.close()
+    told = [page.content() for page in opened]
+    for page in opened:
+        page.close()
+    assert not any("Traceback" in content for content in told)
     assert complaints == []
 
 

@@ -19,6 +19,7 @@ EXAMPLES = """\
       --output siamese.safetensors --resume
   python -m fewshot train relation --data omniglot --init first.safetensors \\
       --output relation.safetensors
+  python -m fewshot train koch --on-cpu --data omniglot --output koch.safetensors --minutes 60
   python -m fewshot train clip --data photos --output clip-embedded"""
 
 # As fewshot.training.objectives has them, whose import takes seconds.
@@ -82,7 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--first-order", action="store_true", help="maml: take the inner gradients as constants"
     )
     parser.add_argument(
-        "--on-cpu", action="store_true", help="clip: the recipe for 90 minutes of two CPU cores"
+        "--on-cpu",
+        action="store_true",
+        help="clip and koch: the recipe for an hour or two of two CPU cores",
     )
     parser.add_argument("--resume", action="store_true", help="go on where --output was left")
 
@@ -147,8 +150,8 @@ def _recipe(arguments: argparse.Namespace):
 
     if arguments.first_order and arguments.method != "maml":
         raise InputError("--first-order goes with the method maml.")
-    if arguments.on_cpu and arguments.method != "clip":
-        raise InputError("--on-cpu goes with the method clip.")
+    if arguments.on_cpu and arguments.method not in ("clip", "koch"):
+        raise InputError("--on-cpu goes with the methods clip and koch.")
     if arguments.method == "clip":
         from fewshot.training.clip_recipe import CLIP_RECIPE, CLIP_RECIPE_ON_CPU
 
@@ -164,9 +167,9 @@ def _recipe(arguments: argparse.Namespace):
 
         return MAML_RECIPE.with_changes(first_order=arguments.first_order)
     if arguments.method == "koch":
-        from fewshot.training.koch_recipe import KOCH_RECIPE
+        from fewshot.training.koch_recipe import KOCH_RECIPE, KOCH_RECIPE_ON_CPU
 
-        return KOCH_RECIPE
+        return KOCH_RECIPE_ON_CPU if arguments.on_cpu else KOCH_RECIPE
     if not arguments.episodic:
         return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
     if arguments.method != "prototype":

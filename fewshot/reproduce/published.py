@@ -120,8 +120,7 @@ WITHIN_REMARK = (
     "Published: Lake's 20 official runs, in each of which 20 characters of one drawer are to be "
     "matched with another drawer's. Ours: episodes drawn at random within each evaluation alphabet "
     "that has 20 characters, any drawers, so not the same pictures; the official runs are a column "
-    "of their own where they were at hand. `koch` is as far on as its own run went (see *Train*), "
-    "and was measured at an earlier commit, which its record names, on the same episodes."
+    "of their own where they were at hand. `koch` is as far on as its own run went (see *Train*)."
 )
 
 
