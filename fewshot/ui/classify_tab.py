@@ -47,6 +47,7 @@ _UNSENT = """() => {
 _CLEAR_PADS = """() => {
   document.querySelectorAll("#given .pad [data-do=clear]").forEach((button) => button.click());
 }"""
+_EXAMPLE = "example-"  # and the example's key, in the ids of the buttons
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -62,10 +63,10 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     with gr.Column(elem_id="examples"):
         block("Try an example", elem_classes="overline")
         with gr.Row(elem_classes="examples"):
-            examples = {
-                key: gr.Button(recipe.title, elem_id=f"example-{key}", min_width=150)
+            examples = [
+                gr.Button(recipe.title, elem_id=f"{_EXAMPLE}{key}", min_width=150)
                 for key, recipe in EXAMPLE_TASKS.items()
-            }
+            ]
     with gr.Row(elem_classes="halves"):
         with gr.Column(scale=5, min_width=340, elem_id="given", elem_classes="given"):
             block("<h2><i>1</i> Show</h2>", elem_classes="step")
@@ -94,7 +95,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     about = gr.State("", time_to_live=86_400)
     unsent = gr.Textbox(visible=False)
 
-    starters = [classify, clear, results.look, undo.button, *examples.values()]
+    starters = [classify, clear, results.look, undo.button, *examples]
     buttons = RunButtons(stop, progress, starters)
     given = [*settings.inputs, *classes.inputs]
     held = inputs_of(preset, queries, classes, settings.inputs)
@@ -121,14 +122,14 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     classify.click(**wait)
     classify.click(**ask)
     classify.click(None, None, unsent, js=_UNSENT, **_QUIET)
-    runs, loads = [classify.click(**run)], []
-    for key, button in examples.items():
-        button.click(**wait)
-        button.click(None, None, unsent, js="() => ''", **_QUIET)
-        button.click(None, js=_CLEAR_PADS, api_visibility="private")
-        button.click(**remember)
-        loads.append(button.click(partial(load_example, key), None, filled, **_QUIET))
-        runs.append(loads[-1].success(**ask).success(**run))
+    # All examples share their listeners: a browser takes time over each as the page opens.
+    example = partial(gr.on, [button.click for button in examples])
+    example(**wait)
+    example(None, None, unsent, js="() => ''", **_QUIET)
+    example(None, js=_CLEAR_PADS, api_visibility="private")
+    example(**remember)
+    load = example(load_example, None, filled, **_QUIET)
+    runs = [classify.click(**run), load.success(**ask).success(**run)]
     results.look.click(**wait)
     results.look.click(**ask)
     looking = results.look.click(
@@ -141,7 +142,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     )
     sort.click(**ask)
     wire_sorting(sort_by, sort, [results.kept, outdated.asked, outdated.answered, queries])
-    for each in [*loads, *runs, looking]:  # however it ends
+    for each in [load, *runs, looking]:  # however it ends
         each.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
     for each in runs:
         each.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
@@ -233,9 +234,9 @@ def stopped(buttons: RunButtons) -> list[Any]:
 
 
 @shown
-def load_example(key: str) -> list[Any]:
-    """Put an example task into the inputs: updates for the classes, queries, preset and State."""
-    task = example_task(key)
+def load_example(event: gr.EventData) -> list[Any]:
+    """Put the example task whose button it was into the inputs: updates for ``filled``."""
+    task = example_task(event.target.elem_id.removeprefix(_EXAMPLE))
     by_class: dict[str, list[str]] = {name: [] for name in task.support.classes}
     for picture, label in zip(task.support.pictures, task.support.labels, strict=True):
         by_class[task.support.classes[label]].append(files.kept_picture(picture))
