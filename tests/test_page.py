@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,9 +27,9 @@ METHODS = ["siamese", "triplet", "finetune", "clip", "clip-adapter"]
 KNOWN_NOISE = ("Method not implemented", "Vega", "favicon")
 
 
-@pytest.fixture
-def open_page(window: BrowserContext, page_url: str) -> Iterator[Callable[..., Page]]:
-    """Open the page as a visitor of its own; nothing in it may go wrong unseen."""
+@contextmanager
+def pages(window: BrowserContext, url: str) -> Iterator[Callable[..., Page]]:
+    """What opens the page as a visitor of its own; nothing in it may go wrong unseen."""
     opened, complaints = [], []
 
     def complain(text: str) -> None:
@@ -44,12 +45,12 @@ def open_page(window: BrowserContext, page_url: str) -> Iterator[Callable[..., P
         page.on("pageerror", lambda error: complain(str(error)))
         page.on("dialog", lambda dialog: (complain(dialog.message), dialog.dismiss()))
         try:
-            page.goto(page_url)
+            page.goto(url)
         except PlaywrightError as error:
             # Chromium gives a navigation up now and then on a machine with no core to spare.
             if "ERR_ABORTED" not in str(error):
                 raise
-            page.goto(page_url)
+            page.goto(url)
         # The model's status is the last thing to be filled in.
         expect(page.locator("#classify")).to_be_visible(timeout=WAIT)
         return page
@@ -63,9 +64,39 @@ def open_page(window: BrowserContext, page_url: str) -> Iterator[Callable[..., P
 
 
 @pytest.fixture
+def open_page(window: BrowserContext, page_url: str) -> Iterator[Callable[..., Page]]:
+    """Open the page at a width and height."""
+    with pages(window, page_url) as open_at:
+        yield open_at
+
+
+@pytest.fixture
 def page(open_page: Callable[..., Page]) -> Page:
     """The page, wide."""
     return open_page()
+
+
+@pytest.fixture(scope="module")
+def _fresh(window: BrowserContext, page_url: str) -> Iterator[Page]:
+    with pages(window, page_url) as open_at:
+        yield open_at()
+
+
+@pytest.fixture
+def fresh(_fresh: Page) -> Page:
+    """The page before anything is given; all tests that only look at it share one."""
+    open_tab(_fresh, "Classify")
+    return _fresh
+
+
+@pytest.fixture(scope="module")
+def answered(window: BrowserContext, page_url: str) -> Iterator[Page]:
+    """The page with an example's answers; tests that share it leave its first query in sight."""
+    with pages(window, page_url) as open_at:
+        page = open_at()
+        page.click("#example-alphabet")
+        expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+        yield page
 
 
 def toast(page: Page) -> Locator:
@@ -171,16 +202,16 @@ def open_tab(page: Page, name: str) -> None:
 # Starting
 
 
-def test_the_page_explains_itself_before_anything_is_given(page: Page) -> None:
-    expect(page.locator("#message")).to_contain_text("Press Classify")
-    expect(page.locator(".examples button")).to_have_count(len(EXAMPLE_TASKS))
-    expect(page.locator(".card")).to_have_count(0)
-    assert n_slots(page) == 2
+def test_the_page_explains_itself_before_anything_is_given(fresh: Page) -> None:
+    expect(fresh.locator("#message")).to_contain_text("Press Classify")
+    expect(fresh.locator(".examples button")).to_have_count(len(EXAMPLE_TASKS))
+    expect(fresh.locator(".card")).to_have_count(0)
+    assert n_slots(fresh) == 2
 
 
-def test_how_it_works_tells_of_every_method_with_formula_and_paper(page: Page) -> None:
-    open_tab(page, "How it works")
-    about = page.locator("#about")
+def test_how_it_works_tells_of_every_method_with_formula_and_paper(fresh: Page) -> None:
+    open_tab(fresh, "How it works")
+    about = fresh.locator("#about")
     for title in ("Siamese", "Triplet", "Fine-tuned prototype", "CLIP zero-shot", "CLIP adapter"):
         expect(about.get_by_role("heading", name=title, exact=True)).to_be_visible()
     expect(about.locator(".katex-display")).to_have_count(7)
@@ -190,57 +221,53 @@ def test_how_it_works_tells_of_every_method_with_formula_and_paper(page: Page) -
     expect(about.get_by_role("heading", name="The small embedded model")).to_be_visible()
 
 
-def test_how_it_works_lists_the_names_that_the_embedded_clip_knows(page: Page) -> None:
+def test_how_it_works_lists_the_names_that_the_embedded_clip_knows(fresh: Page) -> None:
     known = known_names()
-    open_tab(page, "How it works")
-    expect(page.locator("#about table").last).to_be_visible()
-    expect(page.locator("#about .known")).to_have_count(1 if known else 0)
+    open_tab(fresh, "How it works")
+    expect(fresh.locator("#about table").last).to_be_visible()
+    expect(fresh.locator("#about .known")).to_have_count(1 if known else 0)
     if known:
-        expect(page.locator("#about .known p").first).to_be_hidden()
-        page.click("#about .known summary")
+        expect(fresh.locator("#about .known p").first).to_be_hidden()
+        fresh.click("#about .known summary")
         for names in known.values():
-            expect(page.locator("#about .known")).to_contain_text(f"{names[0]}, {names[1]},")
+            expect(fresh.locator("#about .known")).to_contain_text(f"{names[0]}, {names[1]},")
 
 
 # Examples
 
 
-def test_an_example_is_one_click_from_five_equal_cards(page: Page) -> None:
+def test_an_example_is_one_click_from_five_equal_cards(answered: Page) -> None:
     task = example_task("alphabet")
-    page.click("#example-alphabet")
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
-    assert [c.get_attribute("data-method") for c in page.locator(".card").all()] == METHODS
-    assert class_names(page) == list(task.support.classes)
-    assert thumbnails(page, "#queries").count() == len(task.queries)
-    expect(page.locator("#message")).to_contain_text(task.description)
-    assert labels(page) == [task.answers[0]] * 3
+    assert [c.get_attribute("data-method") for c in answered.locator(".card").all()] == METHODS
+    assert class_names(answered) == list(task.support.classes)
+    assert thumbnails(answered, "#queries").count() == len(task.queries)
+    expect(answered.locator("#message")).to_contain_text(task.description)
+    assert labels(answered) == [task.answers[0]] * 3
     for method in METHODS[:3]:
-        assert card(page, method).locator(".bars li").count() == 5
-        assert card(page, method).locator(".evidence img").count() == 5
-        expect(card(page, method).locator(".mark.right")).to_be_visible()
+        assert card(answered, method).locator(".bars li").count() == 5
+        assert card(answered, method).locator(".evidence img").count() == 5
+        expect(card(answered, method).locator(".mark.right")).to_be_visible()
     for method in METHODS:
-        assert card(page, method).locator(".bars li").count() == 5
-        shown = card(page, method).locator(".raw").all_inner_texts()
+        assert card(answered, method).locator(".bars li").count() == 5
+        shown = card(answered, method).locator(".raw").all_inner_texts()
         assert all(re.fullmatch(r"−?\d+\.\d+", own) for own in shown) and len(shown) == 5
-        assert re.fullmatch(r"[\d,.]+ ms", card(page, method).locator(".time").inner_text())
-    assert "same: 0." in card(page, "siamese").locator(".evidence").inner_text()
-    assert "Before fine-tuning: " in card(page, "finetune").inner_text()
-    told = {card(page, method).locator(".label b").inner_text() for method in METHODS}
+        assert re.fullmatch(r"[\d,.]+ ms", card(answered, method).locator(".time").inner_text())
+    assert "same: 0." in card(answered, "siamese").locator(".evidence").inner_text()
+    assert "Before fine-tuning: " in card(answered, "finetune").inner_text()
+    told = {card(answered, method).locator(".label b").inner_text() for method in METHODS}
     verdict = "All 5 methods agree" if len(told) == 1 else "They disagree"
-    expect(page.locator(".question")).to_contain_text(verdict)
-    boxes = [c.bounding_box() for c in page.locator(".card").all()]
+    expect(answered.locator(".question")).to_contain_text(verdict)
+    boxes = [c.bounding_box() for c in answered.locator(".card").all()]
     assert max(b["width"] for b in boxes) - min(b["width"] for b in boxes) < 1
     assert max(b["height"] for b in boxes) - min(b["height"] for b in boxes) < 1
-    expect(page.locator(".answer")).to_contain_text("small embedded model")
+    expect(answered.locator(".answer")).to_contain_text("small embedded model")
 
 
-def test_similarities_are_a_click_away_with_their_numbers(page: Page) -> None:
+def test_similarities_are_a_click_away_with_their_numbers(answered: Page) -> None:
     task = example_task("alphabet")
-    page.click("#example-alphabet")
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
-    expect(page.locator(".heat").first).to_be_hidden()
-    page.click(".similarities summary")
-    names, shown, pictures = page.locator(".heat").all()
+    expect(answered.locator(".heat").first).to_be_hidden()
+    answered.click(".similarities summary")
+    names, shown, pictures = answered.locator(".heat").all()
     expect(names.locator("tbody tr")).to_have_count(len(task.support.classes))
     expect(names.locator("tbody td")).to_have_count(len(task.support.classes) * len(task.queries))
     for of_pictures, columns in ((shown, task.support.classes), (pictures, task.queries)):
@@ -249,7 +276,7 @@ def test_similarities_are_a_click_away_with_their_numbers(page: Page) -> None:
     assert re.fullmatch(r"−?\d\.\d\d", pictures.locator("tbody td").first.inner_text())
     # The nearest picture of the first query, as its card has it.
     column = pictures.locator("tbody td:nth-child(2)").all_inner_texts()
-    nearest = card(page, "finetune").locator(".evidence figcaption span").first.inner_text()
+    nearest = card(answered, "finetune").locator(".evidence figcaption span").first.inner_text()
     assert max(map(as_float, column)) == as_float(nearest)
     colours = {
         cell.evaluate("cell => getComputedStyle(cell).backgroundColor")
@@ -441,22 +468,22 @@ def test_a_stopped_run_leaves_the_old_answers_marked(
 # Many queries
 
 
-def test_a_row_of_the_table_shows_its_cards(page: Page) -> None:
+def test_a_row_of_the_table_shows_its_cards(answered: Page) -> None:
     task = example_task("alphabet")
-    page.click("#example-alphabet")
-    rows = page.locator("tr[data-query]")
+    rows = answered.locator("tr[data-query]")
     expect(rows).to_have_count(len(task.queries), timeout=WAIT)
     other = next(i for i, answer in enumerate(task.answers) if answer != task.answers[0])
     expect(rows.nth(other)).to_contain_text(task.answers[other])
     rows.nth(other).locator("td").first.click()
-    expect(page.locator(".question small")).to_have_text(task.queries[other].name)
-    assert labels(page) == [task.answers[other]] * 3
+    expect(answered.locator(".question small")).to_have_text(task.queries[other].name)
+    assert labels(answered) == [task.answers[other]] * 3
     expect(rows.nth(other)).to_have_class("chosen")
     rows.nth(0).get_by_role("button").press("Enter")  # by keyboard too
-    expect(page.locator(".question small")).to_have_text(task.queries[0].name)
-    assert labels(page) == [task.answers[0]] * 3
+    expect(answered.locator(".question small")).to_have_text(task.queries[0].name)
+    assert labels(answered) == [task.answers[0]] * 3
     assert (
-        f"{len(task.queries)} of {len(task.queries)} right" in page.locator(".tally").inner_text()
+        f"{len(task.queries)} of {len(task.queries)} right"
+        in answered.locator(".tally").inner_text()
     )
 
 
@@ -486,15 +513,13 @@ def test_what_the_answers_rest_on_is_a_click_away(page: Page) -> None:
     expect(look).to_be_enabled()
 
 
-def test_looking_can_be_stopped(page: Page) -> None:
-    page.click("#example-alphabet")
-    expect(page.locator(".card")).to_have_count(5, timeout=WAIT)
-    page.locator("#look").click()
-    page.click("#stop")
-    expect(page.locator("#problem-said")).to_contain_text("Stopped")
-    expect(page.locator("#look")).to_be_enabled()
-    expect(page.locator("#look-progress")).to_be_hidden()
-    expect(page.locator(".card .look")).to_have_count(0)
+def test_looking_can_be_stopped(answered: Page) -> None:
+    answered.locator("#look").click()
+    answered.click("#stop")
+    expect(answered.locator("#problem-said")).to_contain_text("Stopped")
+    expect(answered.locator("#look")).to_be_enabled()
+    expect(answered.locator("#look-progress")).to_be_hidden()
+    expect(answered.locator(".card .look")).to_have_count(0)
 
 
 def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
@@ -794,8 +819,8 @@ def test_what_there_is_room_for_is_shown_whole(open_page: Callable[..., Page]) -
     assert len({box.bounding_box()["y"] for box in below.all()}) == 1
 
 
-def test_nothing_lies_over_the_first_drop_zone(page: Page) -> None:
-    covering = page.locator("#queries").evaluate(
+def test_nothing_lies_over_the_first_drop_zone(fresh: Page) -> None:
+    covering = fresh.locator("#queries").evaluate(
         """zone => {
           const box = zone.getBoundingClientRect(), found = [];
           for (let y = box.top + 2; y < Math.min(box.bottom, innerHeight) - 2; y += 5) {
@@ -838,9 +863,9 @@ def test_nothing_shines_through_the_bar_with_the_buttons(open_page: Callable[...
         assert box["y"] + box["height"] <= bar.bounding_box()["y"]
 
 
-def test_whatever_opens_has_its_triangle_before_its_title(page: Page) -> None:
+def test_whatever_opens_has_its_triangle_before_its_title(fresh: Page) -> None:
     for button in ("#class-1 .describe button", "#settings button"):
-        title, icon = page.locator(button).first.locator("span").all()
+        title, icon = fresh.locator(button).first.locator("span").all()
         assert icon.bounding_box()["x"] < title.bounding_box()["x"]
 
         def turned() -> list[float]:
@@ -848,7 +873,7 @@ def test_whatever_opens_has_its_triangle_before_its_title(page: Page) -> None:
             return [round(float(x)) + 0.0 for x in re.findall(r"-?[\d.e-]+", matrix)[:2]]
 
         assert turned() == [0, -1]  # from down to the right
-        page.locator(button).first.click()
+        fresh.locator(button).first.click()
         expect(icon).not_to_have_css("transform", "matrix(0, -1, 1, 0, 0, 0)")
 
 

@@ -33,6 +33,7 @@ from fewshot.types import (
     SupportSet,
 )
 from fewshot.ui import (
+    busy,
     classes_panel,
     clip_files,
     errors,
@@ -551,6 +552,26 @@ def test_a_stop_between_methods_ends_the_work(monkeypatch: pytest.MonkeyPatch) -
         next(running)
     running.close()
     assert fitted == ["siamese"]
+
+
+def test_steps_too_quick_to_be_read_are_passed_over_and_answers_never(monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(busy.time, "monotonic", lambda: now[0])
+
+    def at(*moments: float) -> list[object]:
+        now[0] = 0.0
+
+        def steps():
+            for moment in moments:
+                now[0] = moment
+                yield Step(moment, "x")
+            yield "answer"
+            yield "another"
+
+        return [step if isinstance(step, str) else step.share for step in busy.legible(steps())]
+
+    assert at(0.01, 0.02, 0.05) == ["answer", "another"]
+    assert at(0.05, 0.12, 0.13, 0.2, 0.23, 5.0) == [0.12, 0.23, 5.0, "answer", "another"]
 
 
 def test_photos_go_through_one_clip_for_every_card(

@@ -8,7 +8,8 @@ browser itself disables whatever starts a run, in the moment of the click.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ import gradio as gr
 
 from fewshot.ui.engine import Step
 from fewshot.ui.markup import escaped
+
+# Seconds; a browser on two cores that it shares with the engine takes about as long over an update.
+LEGIBLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,23 @@ class RunButtons:
 
     def _starters(self, interactive: bool) -> list[Any]:
         return [gr.update(interactive=interactive)] * len(self.starters)
+
+
+def legible(steps: Iterable[Any]) -> Iterator[Any]:
+    """What is yielded, but for those Steps that follow the one told before too soon to be read.
+
+    With everything embedded already a method answers in milliseconds, and showing each of them
+    took the page as long as all the rest.
+    """
+    told = time.monotonic()  # as whoever asks has just said that it begins
+    for step in steps:
+        if isinstance(step, Step):
+            if time.monotonic() - told < LEGIBLE:
+                continue
+            yield step
+            told = time.monotonic()
+        else:
+            yield step
 
 
 def progress_bar(step: Step) -> str:

@@ -13,7 +13,7 @@ from fewshot.presets import PRESETS, get_preset
 from fewshot.report import conditions
 from fewshot.types import Comparison, InputError
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
-from fewshot.ui.busy import RunButtons, run_and_stop
+from fewshot.ui.busy import RunButtons, legible, run_and_stop
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.look_run import run_look
@@ -197,7 +197,7 @@ def run_engine(
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)
-        for step in compare_in_steps(support, queries, preset, choices):
+        for step in legible(compare_in_steps(support, queries, preset, choices)):
             if isinstance(step, Comparison):
                 clip_files.remember_pace(choices.model, step)
                 caution = clip_files.cautioned(step.cautions, "under Settings")

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.ui import classes_panel, inputs
-from fewshot.ui.busy import RunButtons, progress_bar
+from fewshot.ui.busy import RunButtons, legible, progress_bar
 from fewshot.ui.cards import cards_html
 from fewshot.ui.engine import Step, look_in_steps
 from fewshot.ui.errors import sentence, shown
@@ -47,7 +47,7 @@ def run_look(
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)
-        for step in look_in_steps(support, queries, row, preset, choices):
+        for step in legible(look_in_steps(support, queries, row, preset, choices)):
             if isinstance(step, Step):
                 yield [*buttons.busy(step), progress_bar(step), gr.skip(), gr.skip()]
                 continue
