@@ -17,6 +17,7 @@ from fewshot.methods.adaptation import LAST_BLOCK, plan_for
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
 from fewshot.types import (
+    Blank,
     Comparison,
     InputError,
     MethodResult,
@@ -81,11 +82,14 @@ class Fitted:
         }
         names = tuple(query.name for query in queries)
         encoders = {name: fitted.encoder for name, fitted in self.methods.items()}
-        blank = [
-            picture.name
+        asked = [(picture, number) for number, picture in enumerate(queries)]
+        pictures = [(picture, None) for picture in self.support_set.pictures] + asked
+        blind = {
+            picture.digest
             for encoder in {e.digest: e for e in encoders.values()}.values()
-            for picture in encoder.blind_to([*self.support_set.pictures, *queries])
-        ]
+            for picture in encoder.blind_to([picture for picture, _ in pictures])
+        }
+        blank = [Blank(p.name, number) for p, number in pictures if p.digest in blind]
         return Comparison(
             self.support_set.classes,
             names,
@@ -93,7 +97,7 @@ class Fitted:
             self.unavailable,
             {name: encoder.source for name, encoder in encoders.items()},
             tuple(dict.fromkeys(e.caution for e in encoders.values() if e.caution)),
-            tuple(dict.fromkeys(blank)),
+            tuple(blank),
             self.support_set.descriptions,
         )
 

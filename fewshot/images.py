@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,10 @@ MAX_SET_PIXELS = 5_000_000_000
 MAX_CLASS_NAME = 80  # characters
 # A progressive JPEG sends its picture in ten or so scans, and each is work for the whole of it.
 MAX_JPEG_SCANS = 100
-_START_OF_SCAN = b"\xff\xda"
+# Of a JPEG's markers; 00 and FF behind FF are no marker, and D0 to D7 part what belongs together.
+_JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_WITHOUT_LENGTH = (0x01, 0xD8)
 # Longest side of a kept picture. No encoder here looks at more, and 2,000 kept pictures take at
 # most 1.5 GB; kept as phones take them, 2,000 photos would take 72 GB.
 KEPT_SIDE = 512
@@ -74,7 +78,7 @@ def decode(source: bytes | Path, name: str) -> Picture:
     """
     data = _read(source, name) if isinstance(source, Path) else source
     check_file_size(len(data), name)
-    if data.startswith(b"\xff\xd8") and data.count(_START_OF_SCAN) > MAX_JPEG_SCANS:
+    if data.startswith(b"\xff\xd8") and jpeg_scans(data) > MAX_JPEG_SCANS:
         raise InputError(
             f"{quoted(name)} is a JPEG of more than {MAX_JPEG_SCANS} scans, which would take "
             "minutes to read: save it again."
@@ -217,13 +221,34 @@ def pixels_to_decode(source: bytes | Path) -> int:
         data = source.read_bytes() if isinstance(source, Path) else source
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            if image.format != "JPEG":
+            if image.format == "TIFF":  # decodes whole tiles, which may be far larger
+                across, down = (
+                    image.tag_v2.get(tag, 1) for tag in (_Tag.TileWidth, _Tag.TileLength)
+                )
+                return math.ceil(width / across) * across * math.ceil(height / down) * down
+            if image.format not in (
+                "JPEG",
+                "MPO",
+            ):  # MPO: several JPEGs, the first of which is read
                 return width * height
             if "progression" in image.info:
-                return width * height * max(10, data.count(_START_OF_SCAN)) // 10
+                return width * height * max(10, jpeg_scans(data)) // 10
             return math.prod(_kept_size(width, height))
     except Exception:  # decoding will say what is wrong with it
         return 0
+
+
+def jpeg_scans(data: bytes) -> int:
+    """How many scans the first picture in a JPEG has; what follows it, as a film may, is not it."""
+    scans, at = 0, 2
+    while found := _JPEG_MARKER.search(data, at):
+        kind, at = data[found.start() + 1], found.end()
+        if kind == _END_OF_IMAGE:
+            break
+        scans += kind == _START_OF_SCAN
+        if kind not in _WITHOUT_LENGTH:  # nothing in what has one is a marker
+            at += int.from_bytes(data[at : at + 2])
+    return scans
 
 
 def megabytes(count: int) -> str:

@@ -59,12 +59,15 @@ class Reliance:
             cover a cell. Below 0 where it rises.
         label: the answer with the most telling window covered.
         probability: of the answer given to the whole picture, with that window covered.
+        too_sure: the whole picture leaves the next class no probability that could be told from 0,
+            and so the falls say nothing.
     """
 
     box: Box
     falls: np.ndarray
     label: str
     probability: float
+    too_sure: bool = False
 
 
 def look_at(encoder: Encoder, picture: Picture) -> Iterator[float | Copies]:
@@ -132,6 +135,7 @@ def reliance(prediction: Prediction, box: Box) -> Reliance:
         over_cells(falls),
         prediction.labels[most],
         float(prediction.probabilities[most, answer]),
+        bool(np.delete(p[0], answer).max() <= SMALLEST),
     )
 
 

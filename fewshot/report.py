@@ -69,7 +69,7 @@ def as_json(
         "unavailable": dict(comparison.unavailable),
         "encoders": dict(comparison.sources),
         "cautions": list(comparison.cautions),
-        "without_ink": list(comparison.without_ink),
+        "without_ink": [blank.name for blank in comparison.without_ink],
         "left_out": list(left_out),
         **(run_with or {}),
     }

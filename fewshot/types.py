@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -154,6 +154,18 @@ class MethodResult:
     shown_scores: np.ndarray | None = None
 
 
+class Blank(NamedTuple):
+    """A picture in which an encoder of drawings found no drawing.
+
+    Attributes:
+        name: its file's, which others may have too.
+        query: its number among the queries, or None for one that was shown.
+    """
+
+    name: str
+    query: int | None
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Every method's answer to the same queries from the same support set.
@@ -165,8 +177,7 @@ class Comparison:
         unavailable: by method name, one sentence on why it could not answer.
         sources: by method name, where its encoder's weights come from.
         cautions: sentences that say where not to trust an encoder that took part.
-        without_ink: names of the pictures, shown or asked about, in which an encoder of drawings
-            found no drawing.
+        without_ink: the pictures in which an encoder of drawings found no drawing.
         descriptions: of each class, as in :class:`SupportSet`.
     """
 
@@ -176,8 +187,12 @@ class Comparison:
     unavailable: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
-    without_ink: tuple[str, ...] = ()
+    without_ink: tuple[Blank, ...] = ()
     descriptions: tuple[str, ...] = ()
+
+    def is_blank(self, query: int) -> bool:
+        """Whether an encoder of drawings found no drawing in a query."""
+        return any(blank.query == query for blank in self.without_ink)
 
     def votes(self, query: int) -> dict[str, list[str]]:
         """Class name -> the methods whose top label it is, for one query."""

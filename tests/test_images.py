@@ -515,6 +515,27 @@ def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch):
         decode(many, "many.jpg")
 
 
+def test_what_follows_a_jpeg_is_no_scan_of_it():
+    film = b"\xff\xda" * (images.MAX_JPEG_SCANS + 1)  # as a phone puts it behind a photo
+    for jpeg in (progressive(), with_more_scans(progressive(), 20)):
+        assert images.jpeg_scans(jpeg) == jpeg.count(b"\xff\xda")
+        assert images.jpeg_scans(jpeg + film) == images.jpeg_scans(jpeg)
+        assert images.decode(jpeg + film, "moving.jpg").pixels.shape == (300, 300, 3)
+    # Nor is what a comment holds.
+    commented = progressive()[:2] + b"\xff\xfe\x00\x06\xff\xda\xff\xd9" + progressive()[2:]
+    assert images.jpeg_scans(commented) == images.jpeg_scans(progressive())
+
+
+def test_work_is_counted_as_the_format_has_it():
+    buffer = io.BytesIO()
+    large = Image.new("RGB", (4000, 3000))
+    large.save(buffer, "MPO", save_all=True, append_images=[large])
+    assert images.pixels_to_decode(buffer.getvalue()) == 512 * 384
+    # tiff() claims 100 × 100 or so; its one tile is what is decoded.
+    tile = {"t322": 640, "t323": 320, "t324": 8, "t325": 4}
+    assert images.pixels_to_decode(tiff(bytes(4), 4, 8, **tile)) == 640 * 320
+
+
 def test_scans_are_counted_as_work():
     assert images.pixels_to_decode(progressive()) == 300 * 300
     n_scans = with_more_scans(progressive(), 34).count(b"\xff\xda")

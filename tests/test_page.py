@@ -496,7 +496,15 @@ def test_what_the_answers_rest_on_is_a_click_away(page: Page) -> None:
     row.click(timeout=WAIT)
     expect(page.locator(".question small")).to_have_text("query-2.png")
     look.click()
-    expect(page.locator(".card .look")).to_have_count(5, timeout=2 * WAIT)
+    expect(page.locator("#stop")).to_be_visible()
+    page.locator("tr[data-query]").nth(0).click()  # meanwhile: what is looked at stays the other
+    expect(page.locator(".question small")).to_have_text("query-1.png")
+    expect(page.locator("#stop")).to_be_hidden(timeout=2 * WAIT)
+    expect(page.locator("#classify")).to_be_enabled()
+    expect(page.locator(".question small")).to_have_text("query-1.png")
+    expect(page.locator(".card .look")).to_have_count(0)
+    row.click()
+    expect(page.locator(".card .look")).to_have_count(5)
     expect(page.locator(".question small")).to_have_text("query-2.png")
     for method in ("siamese", "finetune", "clip-adapter"):
         label = card(page, method).locator(".label b").inner_text()
@@ -633,12 +641,23 @@ def test_a_drawing_left_on_a_pad_is_asked_about(page: Page, drawings: Callable) 
     expect(page.locator("tr[data-query]")).to_have_count(2, timeout=WAIT)
 
 
-def test_what_an_example_replaces_can_be_brought_back(page: Page, drawings: Callable) -> None:
+def test_what_others_replace_can_be_brought_back(
+    page: Page, drawings: Callable, zip_of: Callable, tmp_path: Path
+) -> None:
     two_classes(page, drawings)
     before = class_names(page)
     expect(page.locator("#bring-back")).to_be_hidden()
     page.click("#example-one-shot")
     expect(page.locator("#message")).to_contain_text(example_task("one-shot").title, timeout=WAIT)
+    # One import more, and a refused one, which replaces nothing.
+    import_zip(page, zip_of("letters.zip", n_classes=3, shots=1))
+    expect(page.get_by_label("Name of class 3", exact=True)).to_have_value("Letter 2")
+    (tmp_path / "bad.zip").write_bytes(b"nothing")
+    import_zip(page, str(tmp_path / "bad.zip"))
+    expect(page.locator("#import-note")).to_contain_text("bad.zip")
+    page.click("#bring-back")
+    example = example_task("one-shot").support.classes
+    expect(page.get_by_label("Name of class 1", exact=True)).to_have_value(example[0])
     page.click("#bring-back")
     expect(page.get_by_label("Name of class 1", exact=True)).to_have_value(before[0])
     assert class_names(page) == before
@@ -653,6 +672,13 @@ def test_undo_takes_back_one_stroke(page: Page) -> None:
     expect(page.locator("#pad-1 .pad-hint")).to_be_hidden()
     page.click("#pad-1 [data-do=undo]")
     expect(page.locator("#pad-1 .pad-hint")).to_be_visible()
+    # What was cleared comes back as a whole.
+    draw_on(page, "#pad-1", [[(0.2, 0.5), (0.8, 0.5)], [(0.5, 0.2), (0.5, 0.8)]])
+    page.click("#pad-1 [data-do=clear]")
+    expect(page.locator("#pad-1 .pad-hint")).to_be_visible()
+    page.click("#pad-1 [data-do=undo]")
+    expect(page.locator("#pad-1 .pad-hint")).to_be_hidden()
+    expect(page.locator("#pad-1 [data-do=add]")).to_be_enabled()
 
 
 def test_classes_come_and_go_and_the_others_stay(page: Page, drawings: Callable) -> None:

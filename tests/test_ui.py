@@ -24,6 +24,7 @@ from tiny_clip import write_tiny_clip
 from fewshot.handwriting import draw
 from fewshot.images import support_set
 from fewshot.types import (
+    Blank,
     Comparison,
     InputError,
     MethodResult,
@@ -829,24 +830,54 @@ def test_a_verdict_on_an_upload_holds_for_what_the_gallery_has_by_then(tmp_path:
     assert keep_readable(verdict, None) == gr.skip()
 
 
-def test_what_was_replaced_can_be_brought_back() -> None:
-    from fewshot.ui.undo import N_WITH, brought_back, remembered
-
+def held_in_page(name: str, path: str = "") -> list:
+    """Values of the classes panel's inputs, the queries and what goes with them."""
     n = classes_panel.MAX_SLOTS
     galleries = [[("a.png", None)], *[None] * (n - 1)]
-    slots = ["A", *[""] * (n - 1), *galleries, *[""] * n]
-    values = ["", False, 2, *slots, [("q.png", None)], "photos", {"d": "A"}, "about"]
-    before, button = remembered(*values)
-    assert list(before) == values and button["visible"]
-    kept, button, *restored = brought_back(before)
-    assert kept is None and not button["visible"]
-    assert restored[-1 - N_WITH :] == [[("q.png", None)], "photos", {"d": "A"}, "about"]
-    names = restored[7 + 1 + n :]
-    assert names[0] == "A" and names[n] == [("a.png", None)]
+    slots = [name, *[""] * (n - 1), *galleries, *[""] * n]
+    return [path, bool(path), 2, *slots, [("q.png", None)], "photos", {"d": "A"}, "about"]
+
+
+def test_what_was_replaced_can_be_brought_back() -> None:
+    from fewshot.ui.undo import MOST, N_WITH, brought_back, remembered
+
+    n = classes_panel.MAX_SLOTS
+    before, button = remembered((), *held_in_page("A"))
+    before, button = remembered(before, *held_in_page("B"))
+    assert button["visible"]
+    for name, more in (("B", True), ("A", False)):
+        before, button, *restored = brought_back(before)
+        assert button["visible"] is more
+        assert restored[-1 - N_WITH :] == [[("q.png", None)], "photos", {"d": "A"}, "about"]
+        names = restored[classes_panel.N_OF_KIND + 1 + n :]
+        assert names[0] == name and names[n] == [("a.png", None)]
     empty = ["", False, 2, *[""] * n, *[None] * n, *[""] * n, None, "drawings", {}, ""]
-    assert remembered(*empty) == [gr.skip(), gr.skip()]
-    with pytest.raises(gr.Error, match="no longer kept"):
-        brought_back(None)
+    assert remembered((), *empty) == [gr.skip(), gr.skip()]
+    for gone in (before, None):
+        with pytest.raises(gr.Error, match="no longer kept"):
+            brought_back(gone)
+    for number in range(MOST + 5):
+        before, _ = remembered(before, *held_in_page(str(number)))
+    assert len(before) == MOST and before[-1][3] == str(MOST + 4)
+
+
+def test_an_import_keeps_what_it_replaces_and_a_refused_one_nothing(tmp_path: Path) -> None:
+    from fewshot.ui.undo import brought_back, import_remembered
+
+    path = tmp_path / "letters.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(12):
+            archive.write(write_png(tmp_path / "a.png", i), f"Letter {i}/0.png")
+    before, button, *updates = import_remembered(str(path), (), *held_in_page("A"))
+    assert before[0][3] == "A" and button["visible"] and updates[:2] == [str(path), True]
+    # The slots behind a list that is brought back are those that were behind it.
+    before, *_ = import_remembered(str(path), (), *held_in_page("behind", str(path)))
+    _, _, *restored = brought_back(before)
+    assert restored[:2] == [str(path), True] and "behind" in restored
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(b"nothing")
+    with pytest.warns(UserWarning, match="bad.zip"):
+        assert import_remembered(str(bad), (), *held_in_page("A"))[:2] == [gr.skip(), gr.skip()]
 
 
 def shown_as(pictures: list[Picture], labels: list[int]) -> SupportSet:
@@ -872,7 +903,7 @@ def test_what_was_shown_is_remarked_on() -> None:
 
 
 def test_a_blank_query_is_marked_and_the_others_are_not() -> None:
-    full = replace(comparison(finetune=answer(0.2, 0.3)), without_ink=("q1.png",))
+    full = replace(comparison(finetune=answer(0.2, 0.3)), without_ink=(Blank("q1.png", 1),))
     for query, blank in ((0, False), (1, True)):
         assert ("No drawing was found in it: what" in cards_html(results(full), query)) == blank
     rows = re.findall("<tr data-query.*?</tr>", table_html(results(full)))
@@ -890,7 +921,7 @@ def test_a_zip_that_is_none_is_told_of_in_place(tmp_path: Path) -> None:
     path = tmp_path / "notzip.zip"
     path.write_bytes(b"nothing")
     with pytest.warns(UserWarning, match="notzip.zip"):  # a toast, where there is a page
-        updates = classes_panel.imported(str(path))
-    assert len(updates) == len(classes_panel.filled([]))
+        updates, accepted = classes_panel.imported(str(path))
+    assert not accepted and len(updates) == len(classes_panel.filled([]))
     (said,) = [update for update in updates if update != gr.skip()]
     assert "notzip.zip" in said and 'class="notice problem"' in said

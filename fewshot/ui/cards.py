@@ -88,7 +88,7 @@ def _question(results: Results, query: int) -> str:
     agree = comparison.agree(query)
     truth = "" if answer is None else f" <span>In truth: <b>{escaped(answer)}</b>.</span>"
     blank = ""
-    if comparison.queries[query] in comparison.without_ink:
+    if comparison.is_blank(query):
         blank = "<p>No drawing was found in it: what is said of it rests on nothing.</p>"
     return (
         f'<div class="question {"agree" if agree else "disagree"}">'
@@ -228,7 +228,7 @@ def _row(results: Results, query: int) -> str:
     odd = "" if comparison.agree(query) else '<i class="odd" title="They disagree">≠</i>'
     cells = "".join(_cell(results, query, name) for name in TITLES)
     blank = ""
-    if comparison.queries[query] in comparison.without_ink:
+    if comparison.is_blank(query):
         blank = '<i class="odd" title="No drawing was found in it">∅</i>'
     # The first row's cards are shown to begin with; after that the browser moves the mark.
     chosen = ' class="chosen"' if query == 0 else ""

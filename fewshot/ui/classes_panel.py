@@ -25,6 +25,7 @@ MAX_SLOTS = 10
 FIRST_SLOTS = 2
 # More than this are shown as a list even in a few classes: a slot shows each of its pictures.
 MAX_SLOT_PICTURES = 200
+N_OF_KIND = 7  # updates that :func:`slots_shown` returns
 
 
 # Takes a class out; those behind it move up, and two slots stay, if only as empty ones. In the
@@ -68,7 +69,7 @@ class ClassesPanel:
         listing: what the list lies in.
         compact: the list itself.
         note: what an import left out.
-        events: that add, remove or import classes.
+        events: that add or remove classes.
     """
 
     names: list[gr.Textbox]
@@ -123,7 +124,8 @@ def build_classes_panel() -> ClassesPanel:
         save = gr.Button("Save as a zip", size="sm", elem_id="save-classes", min_width=120)
     block(
         "In a zip: one folder of pictures per class, up to 100. An import replaces the classes "
-        "above; a saved zip can be imported again.",
+        "above. A saved zip can be imported again; it holds no descriptions, and signs that names "
+        "of folders cannot have become “_”.",
         elem_classes="hint",
     )
     note = block(elem_id="import-note")
@@ -152,11 +154,6 @@ def build_classes_panel() -> ClassesPanel:
         )  # fmt: skip
         panel.events.append(remove)
     panel.events.append(drop_list.click(slots_shown, None, panel.of_kind, **quiet))
-    imports = upload.upload(
-        imported, upload, panel.outputs, api_visibility="private", concurrency_id="zip",
-        concurrency_limit=2, show_progress_on=upload,
-    )  # fmt: skip
-    panel.events.append(imports)
     hand_out(save, saved, panel.inputs, "saved-classes")
     return panel
 
@@ -243,23 +240,27 @@ def slots_shown(note: str = "") -> list[Any]:
 
 
 @shown
-def imported(path: str) -> list[Any]:
-    """Updates for the panel's outputs that show an uploaded zip; what it lacks is warned of."""
+def imported(path: str) -> tuple[list[Any], bool]:
+    """Updates for the panel's outputs that show an uploaded zip, and whether it could be used.
+
+    What it lacks is warned of.
+    """
     try:
         found = inputs.read_zip(path)
     except InputError as error:
         why = escaped(str(error))
         gr.Warning(why, title="Error")
-        return [*[gr.skip()] * 5, notice(why, "problem"), *[gr.skip()] * (2 + 4 * MAX_SLOTS)]
+        unchanged = [gr.skip()] * (2 + 4 * MAX_SLOTS)
+        return [*[gr.skip()] * 5, notice(why, "problem"), *unchanged], False
     note = ""
     if found.skipped:
         gr.Warning(several(found.skipped), duration=20)
         note = notice(f"Left out: {several(found.skipped)}")
     n_pictures = sum(len(pictures) for _, pictures in found.classes)
     if len(found.classes) > MAX_SLOTS or n_pictures > MAX_SLOT_PICTURES:
-        return listed(path, found, note)
+        return listed(path, found, note), True
     kept = [Slot(name, [files.kept_picture(p) for p in ps]) for name, ps in found.classes]
-    return filled(kept, note)
+    return filled(kept, note), True
 
 
 @shown

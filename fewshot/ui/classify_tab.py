@@ -32,7 +32,7 @@ from fewshot.ui.settings_panel import (
     model_status,
 )
 from fewshot.ui.sorting import build_sorting, wire_sorting
-from fewshot.ui.undo import brought_back, build_undo, remembered
+from fewshot.ui.undo import brought_back, build_undo, import_remembered, remembered
 
 # On a phone the results lie below the inputs: go there once they are.
 _GO_TO_RESULTS = """() => {
@@ -114,7 +114,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     filled = [*classes.outputs, queries, preset, known, about]
     remember = {
         "fn": remembered,
-        "inputs": [*classes.inputs, queries, preset, known, about],
+        "inputs": [undo.before, *classes.inputs, queries, preset, known, about],
         "outputs": undo.outputs,
         **_QUIET,
     }
@@ -135,11 +135,16 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     looking = results.look.click(
         partial(run_look, buttons),
         [outdated.asked, outdated.answered, results.kept, results.row, preset, queries, *given],
-        [*buttons.outputs, results.look_progress, outdated.problem, results.cards],
+        [*buttons.outputs, results.look_progress, outdated.problem, results.looks],
         concurrency_id="engine",
         trigger_mode="multiple",
         **_QUIET,
     )
+    # Of the row that is chosen by now.
+    looking.success(
+        results_panel.cards_with_looks, [results.kept, results.row, results.looks], results.cards,
+        **_QUIET,
+    )  # fmt: skip
     sort.click(**ask)
     wire_sorting(sort_by, sort, [results.kept, outdated.asked, outdated.answered, queries])
     for each in [load, *runs, looking]:  # however it ends
@@ -149,14 +154,23 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         each.success(None, js=_GO_TO_RESULTS, api_visibility="private")
     # First, so that no more of the run arrives after the answer to the click.
     stop.click(None, cancels=[*runs, looking], api_visibility="private")
-    stop.click(partial(stopped, buttons), None, [*buttons.outputs, outdated.problem], **_QUIET)
+    ended = [*buttons.outputs, outdated.problem, results.look_progress]
+    stop.click(partial(stopped, buttons), None, ended, **_QUIET)
     emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
     clear.click(None, js=_CLEAR_PADS, api_visibility="private")
     clear.click(**remember)
-    classes.upload.upload(**remember)
+    imports = classes.upload.upload(
+        import_remembered,
+        [classes.upload, *remember["inputs"]],
+        [*undo.outputs, *classes.outputs],
+        concurrency_id="zip",
+        concurrency_limit=2,
+        show_progress_on=classes.upload,
+        api_visibility="private",
+    )
     back = undo.button.click(brought_back, undo.before, [*undo.outputs, *filled], **_QUIET)
     clearing = clear.click(cleared, None, emptied, **_QUIET)
-    keep_watch(outdated, held, [*classes.events, *runs, clearing, back])
+    keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])
     preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     page.load(fill_models, None, [settings.model, settings.status, settings.download], **_QUIET)
@@ -229,8 +243,8 @@ def run_engine(
 
 
 def stopped(buttons: RunButtons) -> list[Any]:
-    """Updates for the buttons and the problem after a Stop."""
-    return [*buttons.idle(), notice("Stopped. Everything you gave is still here.")]
+    """Updates for the buttons, the problem and the progress of a look after a Stop."""
+    return [*buttons.idle(), notice("Stopped. Everything you gave is still here."), ""]
 
 
 @shown

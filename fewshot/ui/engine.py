@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
-from fewshot.types import Comparison, InputError, MethodResult, Picture, SupportSet
+from fewshot.types import Blank, Comparison, InputError, MethodResult, Picture, SupportSet
 from fewshot.ui import clip_files
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def compare_in_steps(
     unavailable: dict[str, str] = {}
     sources: dict[str, str] = {}
     cautions: dict[str, None] = {}  # in order, each once
-    blank: dict[str, None] = {}
+    blank: tuple[Blank, ...] = ()
     for number, name in enumerate(methods):
         yield Step(number / len(methods), TITLES.get(name, BASELINE_TITLE))
         try:
@@ -124,11 +124,11 @@ def compare_in_steps(
             results |= answer.results
             sources |= answer.sources
             cautions |= dict.fromkeys(answer.cautions)
-            blank |= dict.fromkeys(answer.without_ink)
+            blank = blank or answer.without_ink  # the same for all that look for a drawing
     if not results:
         raise InputError(next(iter(unavailable.values())))
     names = tuple(query.name for query in queries)
-    said = (tuple(cautions), tuple(blank), support.descriptions)
+    said = (tuple(cautions), blank, support.descriptions)
     yield Comparison(support.classes, names, results, unavailable, sources, *said)
 
 

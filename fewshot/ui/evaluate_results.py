@@ -144,8 +144,8 @@ def _plus_minus(mean: float, half: float, *, signed: bool = False) -> str:
 
 
 def _face(report: Report, class_id: int, words: str = "") -> str:
-    name = escaped(report.classes[class_id])
-    return f'<span class="face" title="{name}">{image(report.faces[class_id], name)}{words}</span>'
+    name, face = report.classes[class_id], image(report.faces[class_id], report.classes[class_id])
+    return f'<span class="face" title="{escaped(name)}">{face}{words}</span>'
 
 
 def _matrix_row(report: Report, confusion: Confusion, true: int) -> str:

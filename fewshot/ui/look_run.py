@@ -9,7 +9,6 @@ import gradio as gr
 
 from fewshot.ui import classes_panel, inputs
 from fewshot.ui.busy import RunButtons, legible, progress_bar
-from fewshot.ui.cards import cards_html
 from fewshot.ui.engine import Step, look_in_steps
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.looks import look_html
@@ -30,7 +29,7 @@ def run_look(
     gallery: inputs.Gallery,
     *values: Any,
 ) -> Iterator[list[Any]]:
-    """Look at the query whose cards are shown: updates for buttons, progress, problem and cards.
+    """Look at the query whose cards are shown: updates for buttons, progress, problem and looks.
 
     Args:
         buttons: that tell of it.
@@ -57,7 +56,7 @@ def run_look(
                 for name, look in step.items()
                 if name in answers
             }
-            yield [*buttons.idle(), "", "", cards_html(kept, row, looks)]
+            yield [*buttons.idle(), "", "", (row, looks)]
     except Exception as error:
         why = escaped(sentence(error))
         yield [*buttons.idle(), "", notice(why, "problem"), gr.skip()]

@@ -39,6 +39,9 @@ def look_html(look: Reliance, picture: Picture, label: str) -> str:
     """
     top, bottom, left, right = look.box
     seen = image(thumbnail(Picture(picture.name, picture.pixels[top:bottom, left:right])), "")
+    if look.too_sure:
+        said = f"As sure of {escaped(label)} as numbers can be: what it rests on cannot be told."
+        return _figure(seen, said)
     said = f"Without any one part, {escaped(label)} is no less sure."
     if np.abs(look.falls).max() < LEAST:
         return _figure(seen, said)

@@ -7,6 +7,10 @@
     .map((name, i) => [(name ?? "").trim(), pictures(galleries[i]), (descriptions[i] ?? "").trim()])
     .slice(0, count)
     .filter(([name, files, more]) => name || files.length || more); // an empty one is no class
+  // Until the page knows its models there is none, and the first it then has is the same choice.
+  const model = others.pop();
+  if (model) globalThis.firstModel ??= model;
+  others.push(model === globalThis.firstModel ? null : model);
   const held = JSON.stringify([preset, pictures(queries), listing || slots, others]);
   let hash = 0x811c9dc5; // FNV-1a
   for (let i = 0; i < held.length; i++) hash = Math.imul(hash ^ held.charCodeAt(i), 0x01000193);

@@ -21,7 +21,9 @@ _JS = Path(__file__).with_name("outdated.js").read_text("utf-8")
 # What the inputs of the Classify tab hold; see there.
 CLASSIFY_HELD = f"({_JS.replace('N_SLOTS', str(MAX_SLOTS))})"
 # What any inputs hold, an uploaded file by its path, in which is its content's hash.
-PLAINLY_HELD = "((...now) => JSON.stringify(now, (_, value) => value?.path ?? value))"
+PLAINLY_HELD = """((...now) => JSON.stringify(
+  now, (_, value) => value === globalThis.firstModel ? null : value?.path ?? value
+))"""  # the first model: see outdated.js
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 

@@ -6,6 +6,7 @@ const buttons = Object.fromEntries(
 );
 const pen = canvas.getContext("2d");
 let strokes = []; // each a list of points, so that the last one can be undone
+let cleared = []; // what Undo brings back, as an example clears the pads, too
 let drawing = false;
 let sent = 0; // how many strokes are on their way to the server: one drawing at a time
 
@@ -23,6 +24,7 @@ function redraw() {
   }
   hint.hidden = strokes.length > 0;
   for (const button of Object.values(buttons)) button.disabled = strokes.length === 0;
+  buttons.undo.disabled &&= cleared.length === 0;
   buttons.add.disabled ||= sent > 0;
   canvas.classList.toggle("unsent", strokes.length > 0); // Classify asks for it
 }
@@ -39,6 +41,7 @@ canvas.addEventListener("pointerdown", (event) => {
   if (event.button !== 0) return;
   canvas.setPointerCapture(event.pointerId); // a stroke may leave the pad and come back
   drawing = true;
+  cleared = [];
   strokes.push([at(event)]);
   redraw();
 });
@@ -53,9 +56,11 @@ for (const end of ["pointerup", "pointercancel"]) {
 
 buttons.undo.addEventListener("click", () => {
   if (strokes.length > sent) strokes.pop();
+  else [strokes, cleared] = [[...strokes, ...cleared], []];
   redraw();
 });
 buttons.clear.addEventListener("click", () => {
+  cleared = strokes.slice(sent);
   strokes = strokes.slice(0, sent);
   redraw();
 });

@@ -26,8 +26,7 @@ def remarks(comparison: Comparison, support: SupportSet, preset: str) -> list[st
         support: what was shown.
         preset: a name in PRESETS.
     """
-    asked = set(comparison.queries)
-    blank = [name for name in comparison.without_ink if name not in asked]
+    blank = [blank.name for blank in comparison.without_ink if blank.query is None]
     said = [blank_supports(blank), in_two_classes(support)]
     if preset == "drawings":
         said.append(photographed(support.pictures))

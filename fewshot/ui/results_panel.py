@@ -31,7 +31,9 @@ WELCOME = """
   <p>No pictures at hand? Any of the examples above shows the idea in a second or two.</p>
 </section>
 """
-N_OUTPUTS = 8  # of the panel
+N_OUTPUTS = 9  # of the panel
+# (row, HTML by method) of a look at what answers rest on.
+Looks = tuple[int, dict[str, str]]
 # A click on a row, or on the button in it, chooses the row; the mark moves at once.
 _CHOOSE_ROW = """
 element.addEventListener("click", (event) => {
@@ -59,6 +61,7 @@ class ResultsPanel:
         csv, json: downloads.
         kept: the Results shown.
         row: the number of the query whose cards are shown.
+        looks: (row, HTML by method) of the last look at what answers rest on, or None.
     """
 
     message: gr.HTML
@@ -71,12 +74,13 @@ class ResultsPanel:
     json: gr.DownloadButton
     kept: gr.State
     row: gr.State
+    looks: gr.State
 
     @property
     def outputs(self) -> list[Any]:
         """What :func:`results_shown` and its like return updates for, in their order."""
         shown = [self.message, self.table, self.cards, self.similarities]
-        return [*shown, self.csv, self.json, self.kept, self.row]
+        return [*shown, self.csv, self.json, self.kept, self.row, self.looks]
 
 
 def build_results_panel() -> ResultsPanel:
@@ -95,22 +99,31 @@ def build_results_panel() -> ResultsPanel:
         ]
     kept = gr.State(None, time_to_live=7_200)
     row = gr.State(0, time_to_live=7_200)
+    looks = gr.State(None, time_to_live=7_200)
     panel = ResultsPanel(
-        message, table, look, look_progress, cards, similarities, *buttons, kept, row
+        message, table, look, look_progress, cards, similarities, *buttons, kept, row, looks
     )
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     # The last row chosen is answered last.
-    table.select(cards_of_row, kept, [cards, row], trigger_mode="always_last", **quiet)
+    table.select(cards_of_row, [kept, looks], [cards, row], trigger_mode="always_last", **quiet)
     return panel
 
 
 @shown
-def cards_of_row(results: Results | None, event: gr.EventData) -> tuple[str, int]:
+def cards_of_row(
+    results: Results | None, looks: Looks | None, event: gr.EventData
+) -> tuple[str, int]:
     """The cards of the query whose row was chosen, and its number."""
     row = event.index
     if not isinstance(row, int) or not 0 <= row < len(still_kept(results).queries):
         raise InputError("There is no such row: press Classify again.")
-    return cards_html(results, row), row
+    return cards_with_looks(results, row, looks), row
+
+
+def cards_with_looks(results: Results | None, row: int, looks: Looks | None) -> str:
+    """The cards of a query, and what its answers rest on if that was looked at last."""
+    seen = looks[1] if looks and looks[0] == row else None
+    return cards_html(still_kept(results), row, seen)
 
 
 def still_kept(results: Results | None) -> Results:
@@ -156,10 +169,10 @@ def results_shown(
         for name, content in downloads.items()
     ]
     shown = [table_html(results), cards_html(results, 0), similarities_html(results)]
-    return [message, *shown, *buttons, results, 0]
+    return [message, *shown, *buttons, results, 0, None]
 
 
 def nothing_shown(message: str = WELCOME) -> list[Any]:
     """Updates for the panel's outputs: as at the start."""
     hidden = gr.update(value=None, visible=False)
-    return [message, "", "", "", hidden, hidden, None, 0]
+    return [message, "", "", "", hidden, hidden, None, 0, None]

@@ -13,6 +13,7 @@ from fewshot.ui import classes_panel, inputs
 from fewshot.ui.errors import shown
 
 N_WITH = 3  # values that go with the queries: the preset, the known answers, what an example shows
+MOST = 10  # that one can go back
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Undo:
     """What there is to go back to.
 
     Attributes:
-        before: what :func:`remembered` was given, or None.
-        button: brings it back; hidden while there is nothing.
+        before: what :func:`remembered` was given, the latest last.
+        button: brings that back; hidden while there is nothing.
     """
 
     before: gr.State
@@ -36,34 +37,53 @@ class Undo:
 def build_undo() -> Undo:
     """Lay out the button."""
     button = gr.Button("Bring back what was here", size="sm", visible=False, elem_id="bring-back")
-    return Undo(gr.State(None, time_to_live=86_400), button)
+    return Undo(gr.State((), time_to_live=86_400), button)
 
 
-def remembered(*values: Any) -> list[Any]:
+def remembered(before: tuple[Sequence[Any], ...] | None, *values: Any) -> list[Any]:
     """Keep what is about to be replaced: updates for the outputs; with nothing there, as before.
 
     Args:
+        before: what is kept already.
         values: of the classes panel's inputs, the queries, and whatever else goes with them.
     """
     (path, as_list, count, *slots), queries = _parted(values)
     filled = any(any(slot) for slot in classes_panel.slots_of(count, slots))
     if not (queries or (as_list and path) or filled):
         return [gr.skip(), gr.skip()]
-    return [values, gr.update(visible=True)]
+    return [(*(before or ()), values)[-MOST:], gr.update(visible=True)]
+
+
+def import_remembered(
+    path: str, before: tuple[Sequence[Any], ...] | None, *values: Any
+) -> list[Any]:
+    """Import a zip, and keep what it replaces: updates for the outputs and the classes panel's.
+
+    In one, so that what is kept was there before, and a refused zip replaces nothing.
+
+    Args:
+        path: of the zip.
+        before, values: as in :func:`remembered`.
+    """
+    updates, accepted = classes_panel.imported(path)
+    kept = remembered(before, *values) if accepted else [gr.skip(), gr.skip()]
+    return [*kept, *updates]
 
 
 @shown
-def brought_back(before: Sequence[Any] | None) -> list[Any]:
+def brought_back(before: tuple[Sequence[Any], ...] | None) -> list[Any]:
     """Updates for the undo's outputs, the classes panel's, the queries and what goes with them."""
-    if before is None:
+    if not before:
         raise InputError("What was here before is no longer kept.")
-    (path, as_list, count, *slots), queries = _parted(before)
-    if as_list:
-        classes = classes_panel.listed(path, inputs.read_zip(path))
-    else:
-        classes = classes_panel.filled(classes_panel.slots_of(count, slots))
-    with_them = before[len(before) - N_WITH :]
-    return [None, gr.update(visible=False), *classes, queries or [], *with_them]
+    *earlier, last = before
+    (path, as_list, count, *slots), queries = _parted(last)
+    classes = classes_panel.filled(classes_panel.slots_of(count, slots))
+    if as_list:  # the slots behind the list are what they were, too
+        of_kind = classes_panel.listed(path, inputs.read_zip(path))[: classes_panel.N_OF_KIND]
+        classes[: classes_panel.N_OF_KIND] = of_kind
+    with_them = last[len(last) - N_WITH :]
+    button = gr.update(visible=bool(earlier))
+    return [tuple(earlier), button, *classes, queries or [], *with_them]
 
 
 def _parted(values: Sequence[Any]) -> tuple[list[Any], inputs.Gallery]:
