@@ -17,7 +17,9 @@ from playwright.sync_api import Error as PlaywrightError
 from fewshot.class_folders import read_class_folders
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.images import quoted
+from fewshot.ui.classes_panel import MAX_SLOTS
 from fewshot.ui.known_names import known_names
+from fewshot.ui.outdated import CLASSIFY_HELD
 
 WAIT = 30_000  # milliseconds; waiting ends as soon as there is something to see
 expect.set_options(timeout=WAIT)
@@ -334,12 +336,28 @@ def test_using_the_other_queries_is_said(page: Page) -> None:
     expect(line).to_contain_text("Also used the other queries", timeout=WAIT)
 
 
-def test_every_example_is_a_click_away(page: Page) -> None:
-    expect(page.locator(".examples button")).to_have_count(len(EXAMPLE_TASKS))
-    clicked_elsewhere = ("alphabet", "one-shot", "look-alikes", "symbols")
-    for key in [key for key in EXAMPLE_TASKS if key not in clicked_elsewhere]:
+def test_each_example_has_a_button_and_its_own_inputs(page: Page) -> None:
+    shown = [button.get_attribute("id") for button in page.locator(".examples button").all()]
+    assert shown == [f"example-{key}" for key in EXAMPLE_TASKS]
+    for key in list(EXAMPLE_TASKS)[-2:]:  # what the others put in: test_ui.py
         page.click(f"#example-{key}")
-        expect(page.locator("#message")).to_contain_text(example_task(key).title, timeout=WAIT)
+        shown_with(page, key)
+
+
+def test_the_first_model_found_is_no_other_choice_than_none_yet(fresh: Page) -> None:
+    same = fresh.evaluate(
+        f"""(slots) => {{
+          const held = {CLASSIFY_HELD}, found = globalThis.firstModel;
+          delete globalThis.firstModel;
+          const now = (model) => ["", "drawings", [], 2, ...Array(3 * slots).fill(null), 1, model];
+          const before = held(...now(null));
+          const same = ["first", "other", "first"].map((model) => held(...now(model)) === before);
+          globalThis.firstModel = found;
+          return same;
+        }}""",
+        MAX_SLOTS,
+    )
+    assert same == [True, False, True]
 
 
 def test_while_an_example_runs_no_other_begins(page: Page) -> None:

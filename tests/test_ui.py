@@ -13,7 +13,9 @@ import sys
 import time
 import zipfile
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -21,8 +23,9 @@ import pytest
 from PIL import Image
 from tiny_clip import write_tiny_clip
 
+from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.handwriting import draw
-from fewshot.images import support_set
+from fewshot.images import decode, support_set
 from fewshot.types import (
     Blank,
     Comparison,
@@ -36,6 +39,7 @@ from fewshot.types import (
 from fewshot.ui import (
     busy,
     classes_panel,
+    classify_tab,
     clip_files,
     errors,
     files,
@@ -828,6 +832,21 @@ def test_a_verdict_on_an_upload_holds_for_what_the_gallery_has_by_then(tmp_path:
     assert keep_readable(verdict, after) == ["new", "scan.png", "good"]
     assert keep_readable(verdict, [("elsewhere", None)]) == gr.skip()
     assert keep_readable(verdict, None) == gr.skip()
+
+
+@pytest.mark.parametrize("key", EXAMPLE_TASKS)
+def test_an_example_s_button_puts_its_task_into_the_inputs(key: str) -> None:
+    task = example_task(key)
+    button = SimpleNamespace(target=SimpleNamespace(elem_id=f"example-{key}"))
+    *classes, queries, preset, known, about = classify_tab.load_example(button)
+    count, n = len(task.support.classes), classes_panel.MAX_SLOTS
+    names = classes[classes_panel.N_OF_KIND + 1 + n :]
+    assert tuple(names[:count]) == task.support.classes and set(names[count:n]) == {""}
+    given = [Picture(Path(p).name, decode(Path(p), "p").pixels) for p in names[n]]
+    labelled = zip(task.support.pictures, task.support.labels, strict=True)
+    assert [p.digest for p in given] == [p.digest for p, label in labelled if label == 0]
+    assert len(queries) == len(task.queries) and preset == task.preset
+    assert list(known.values()) == list(task.answers) and task.description in unescape(about)
 
 
 def held_in_page(name: str, path: str = "") -> list:
