@@ -9,8 +9,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.presets import PRESETS
-from fewshot.types import InputError
-from fewshot.ui.errors import shown
+from fewshot.ui.errors import sentence, shown
 from fewshot.ui.evaluate_data import (
     INVENTED,
     OMNIGLOT,
@@ -154,7 +153,7 @@ def fetched() -> Iterator[list[Any]]:
     yield [bar, gr.update(interactive=False)]
     try:
         download_omniglot()
-    except InputError as error:
-        yield [notice(escaped(str(error)), "problem"), gr.update(interactive=True)]
+    except Exception as error:  # whatever it is, the button is to be had again
+        yield [notice(escaped(sentence(error)), "problem"), gr.update(interactive=True)]
         return
     yield omniglot_status()
