@@ -138,7 +138,10 @@ def as_csv(runs: Iterable[tuple[dict, Evaluation]]) -> str:
         for score in evaluation.scores:
             values = [getattr(score, name) for name in names]
             difference = score.difference or ("", "")
-            writer.writerow([protocol["ways"], protocol["shots"], *values, *difference])
+            shots = protocol["shots"]
+            if isinstance(shots, tuple):  # from the fewest to the most
+                shots = "-".join(map(str, shots))
+            writer.writerow([protocol["ways"], shots, *values, *difference])
     return table.getvalue()
 
 

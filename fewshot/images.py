@@ -29,10 +29,10 @@ MAX_SET_PIXELS = 5_000_000_000
 MAX_CLASS_NAME = 80  # characters
 # A progressive JPEG sends its picture in ten or so scans, and each is work for the whole of it.
 MAX_JPEG_SCANS = 100
-# Of a JPEG's markers; 00 and FF behind FF are no marker, and D0 to D7 part what belongs together.
-_JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+# Of a JPEG's markers: below C0 a decoder drops them, and D0 to D7 part what belongs together.
+_JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_WITHOUT_LENGTH = (0x01, 0xD8)
+_START_OF_IMAGE = 0xD8  # alone has no length
 # Longest side of a kept picture. No encoder here looks at more, and 2,000 kept pictures take at
 # most 1.5 GB; kept as phones take them, 2,000 photos would take 72 GB.
 KEPT_SIDE = 512
@@ -246,7 +246,7 @@ def jpeg_scans(data: bytes) -> int:
         if kind == _END_OF_IMAGE:
             break
         scans += kind == _START_OF_SCAN
-        if kind not in _WITHOUT_LENGTH:  # nothing in what has one is a marker
+        if kind != _START_OF_IMAGE:  # nothing within a marker's length is one
             at += int.from_bytes(data[at : at + 2])
     return scans
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fewshot.data.cache import write_atomically
 from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders.base import Encoder
@@ -22,6 +23,7 @@ from fewshot.methods.adaptation import LAST_BLOCK, VIEWS, Plan, trying
 from fewshot.methods.finetune import TRANSDUCTIVE
 from fewshot.metrics import normalise
 from fewshot.tally import Tally
+from fewshot.types import InputError
 
 WAYS, QUERIES = 5, 15
 RATES = (0.001, 0.003, 0.01, 0.03)
@@ -211,16 +213,33 @@ def view_likeness(encoder: Encoder, pool: Pool) -> float:
     return float((within - between) / ((x[:, None] * views).sum(2).mean() - between))
 
 
+def plans_in(path: Path) -> dict:
+    """What a file of plans holds; nothing where there is none.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not path.exists():
+        return {}
+    try:
+        everything = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a file of plans ({error}).") from error
+    if not isinstance(everything, dict):
+        raise InputError(f"{path} holds something else than plans: choose another --output.")
+    return everything
+
+
 def written(path: Path, family: str, plans: dict[str, dict[str, Found]]) -> None:
     """Put plans into the file; what it has of other families and methods stays."""
-    everything = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    everything = plans_in(path)
     everything.setdefault(family, {}).update(
         {
             method: {shots: _as_json(found.plan) for shots, found in by_shots.items()}
             for method, by_shots in plans.items()
         }
     )
-    path.write_text(json.dumps(everything, indent=2) + "\n", "utf-8")
+    write_atomically(path, (json.dumps(everything, indent=2) + "\n").encode())
 
 
 def _as_json(plan: Plan) -> dict[str, float]:

@@ -267,7 +267,7 @@ def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
         patch.setattr("fewshot.cli.train._report", interrupted)
         assert main([*common, "--steps", "6", "--output", str(parts)]) == 130
     assert not parts.exists()
-    assert main([*common, "--steps", "6", "--output", str(parts), "--resume"]) == 0
+    assert main([*common, "--output", str(parts), "--resume"]) == 0  # as many as were planned
     assert parts.read_bytes() == whole.read_bytes()
 
 

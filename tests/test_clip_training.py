@@ -185,6 +185,25 @@ def test_splits_share_no_picture_and_held_out_classes_are_whole() -> None:
         )
 
 
+def test_too_few_photos_to_part_are_refused() -> None:
+    few = Photos(np.zeros((31, 50, 1, 1, 1)), tuple((str(i),) for i in range(31)))
+    for split in ("training", "unseen", "unseen-validation"):
+        with pytest.raises(InputError, match="There are 50 photos of each class"):
+            split_photos(few, split)
+    assert len(split_photos(few, "evaluation").names) == 20
+    with pytest.raises(InputError, match="The photos have 30 classes"):
+        split_photos(Photos(few.images[:30], few.names[:30]), "evaluation")
+
+
+def test_a_macs_doubles_of_photos_are_left_aside(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    photo_tree(tmp_path)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "a") as archive:
+        archive.writestr("__MACOSX/photos/n01/._0.png", b"no picture")
+        archive.writestr("photos/n01/.DS_Store", b"no picture")
+    assert load_photos(tmp_path).images.shape == (3, 4, 64, 64, 3)
+
+
 def test_a_view_without_ranges_is_the_photo_or_its_mirror_image() -> None:
     photo = torch.randint(256, (1, 64, 64, 3), dtype=torch.uint8)
     drawn = torch.full((1, PHOTO_DRAWN), 0.5)

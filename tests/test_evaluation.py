@@ -258,6 +258,8 @@ def test_csv_has_a_line_for_each_result(pool):
     assert float(lines[1]["accuracy"]) == pytest.approx(result.scores[1].accuracy)
     assert float(lines[1]["difference"]) == pytest.approx(result.scores[1].difference[0])
     assert (lines[0]["difference"], lines[0]["ways"], lines[0]["shots"]) == ("", "5", "2")
+    ranged = as_csv([({"ways": 5, "shots": (1, 3)}, result)]).splitlines()
+    assert all(line.startswith("5,1-3,") for line in ranged[1:])
 
 
 def test_an_encoder_tuned_to_each_episode_is_told_of_after_each(pool, monkeypatch):

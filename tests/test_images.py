@@ -521,6 +521,10 @@ def test_what_follows_a_jpeg_is_no_scan_of_it():
         assert images.jpeg_scans(jpeg) == jpeg.count(b"\xff\xda")
         assert images.jpeg_scans(jpeg + film) == images.jpeg_scans(jpeg)
         assert images.decode(jpeg + film, "moving.jpg").pixels.shape == (300, 300, 3)
+    # One that no JPEG has is dropped without its length: what it seems to hold counts.
+    at = progressive().index(b"\xff\xda")
+    odd = progressive()[:at] + b"\xff\x02\xff\xff" + progressive()[at:]
+    assert images.jpeg_scans(odd) == images.jpeg_scans(progressive())
     # Nor is what a comment holds.
     commented = progressive()[:2] + b"\xff\xfe\x00\x06\xff\xda\xff\xd9" + progressive()[2:]
     assert images.jpeg_scans(commented) == images.jpeg_scans(progressive())

@@ -193,6 +193,17 @@ def test_a_broken_cached_copy_is_read_anew(original: Path, cache: Path) -> None:
         check_equal(first, load_omniglot("background", original))
 
 
+def test_a_cache_that_cannot_be_written_costs_time_only(
+    original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    expected = omniglot.read_omniglot(original / "images_background")
+    monkeypatch.setattr(omniglot, "write_atomically", refused)
+    check_equal(load_omniglot("background", original), expected)
+
+
 # select and pool
 
 

@@ -28,7 +28,7 @@ from fewshot.tuning import (
     view_likeness,
     written,
 )
-from fewshot.types import Picture, Support
+from fewshot.types import InputError, Picture, Support
 
 PROTOCOL = Protocol(3, 1, 4)
 
@@ -188,3 +188,12 @@ def test_the_likeness_of_views_by_hand(pool: Pool) -> None:
     of_views = [x[i] @ view for i in range(len(x)) for view in views[i]]
     expected = (np.mean(within) - np.mean(between)) / (np.mean(of_views) - np.mean(between))
     assert view_likeness(ENCODER, pool) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("content", [b"no JSON", b"[1]", b"\xff"])
+def test_a_file_of_something_else_is_no_place_for_plans(tmp_path, content) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        written(file, "clip", {})
+    assert file.read_bytes() == content

@@ -575,8 +575,8 @@ def test_steps_too_quick_to_be_read_are_passed_over_and_answers_never(monkeypatc
 
         return [step if isinstance(step, str) else step.share for step in busy.legible(steps())]
 
-    assert at(0.01, 0.02, 0.05) == ["answer", "another"]
-    assert at(0.05, 0.12, 0.13, 0.2, 0.23, 5.0) == [0.12, 0.23, 5.0, "answer", "another"]
+    assert at(0.01, 0.02, 0.05) == [0.01, "answer", "another"]
+    assert at(0.05, 0.12, 0.16, 0.2, 0.27, 5.0) == [0.05, 0.16, 0.27, 5.0, "answer", "another"]
 
 
 def test_photos_go_through_one_clip_for_every_card(

@@ -23,6 +23,7 @@ from fewshot.training.loop import start
 from fewshot.training.objectives import TrainingData
 from fewshot.training.recipe import RECIPES
 from fewshot.training.samplers import draw_images, step_generator
+from fewshot.types import InputError
 
 BATCH = 256
 BASELINE_IMAGES = 40 * BATCH
@@ -93,8 +94,11 @@ def _unpacked(source: Path, temporary: Path) -> Path:
     """The PNG files as files, which both sides start from."""
     if source.is_dir():
         return source
-    with zipfile.ZipFile(source) as archive:
-        archive.extractall(temporary)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            archive.extractall(temporary)
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{source} cannot be read as a zip ({error}).") from error
     return temporary / SPLITS["background"]
 
 

@@ -60,7 +60,8 @@ def output_path(text: str) -> Path:
         raise argparse.ArgumentTypeError(
             f"there is no folder {path.parent} to write {path.name} to: make it first"
         )
-    if not os.access(path.parent, os.W_OK):
+    other = path.exists() and not (path.is_file() or path.is_dir())  # a pipe, a device
+    if not other and not os.access(path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{path.parent} is a folder you may not write to")
     return path
 

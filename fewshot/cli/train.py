@@ -65,8 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument(
         "--minutes",
         type=positive,
-        help="plan as many steps as this machine does in that time; with --resume, the steps "
-        "planned then",
+        help="plan as many steps as this machine does in that time",
     )
     length.add_argument("--steps", type=at_least(1), help="default: the recipe of the shipped file")
     parser.add_argument("--seed", type=at_least(0), help="default 0")
@@ -87,7 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="clip and koch: the recipe for an hour or two of two CPU cores",
     )
-    parser.add_argument("--resume", action="store_true", help="go on where --output was left")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where --output was left, to the end planned"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -102,6 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
         learning_rate=arguments.learning_rate,
         optimizer=arguments.optimizer,
     )
+    from fewshot.training.checkpoint import planned_steps
     from fewshot.training.session import Session
 
     stop: list[bool] = []
@@ -116,6 +118,8 @@ def run(arguments: argparse.Namespace) -> None:
                 on_progress=_report,
                 should_stop=lambda: bool(stop),
             )
+            if arguments.resume and arguments.steps is None:
+                recipe = recipe.with_changes(steps=planned_steps(session.state))
             ended = _trainer(arguments.method)(recipe, session)
     except OSError as error:
         path = error.filename or arguments.output

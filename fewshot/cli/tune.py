@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     if unknown:
         raise InputError(f"There is no {unknown[0]} to tune: choose {', '.join(found)}.")
 
+    tuning.plans_in(arguments.output or FILE)  # found out before the search, not after
+
     def keep(name: str, plans: dict[str, tuning.Found]) -> None:
         tuning.written(arguments.output or FILE, arguments.family, {name: plans})
 

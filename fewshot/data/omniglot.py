@@ -90,7 +90,8 @@ def load_omniglot(split: str, folder: Path | None = None) -> Omniglot:
     with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return _unpack(kept)  # unless there is none, or a broken one
     data = read_omniglot(source)
-    _keep(data, kept)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
+        _keep(data, kept)
     return data
 
 

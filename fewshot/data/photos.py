@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -92,6 +92,16 @@ def split_photos(photos: Photos, split: str) -> Photos:
     of the same classes, "validation" and "evaluation" whole classes of their own.
     """
     n_classes, n = photos.images.shape[:2]
+    if n_classes <= VALIDATION_CLASSES + EVALUATION_CLASSES:
+        raise InputError(
+            f"The photos have {n_classes} classes, of which {VALIDATION_CLASSES} are for "
+            f"validation and {EVALUATION_CLASSES} for evaluation: give more."
+        )
+    if n <= VALIDATION_PICTURES + EVALUATION_PICTURES and split not in ("validation", "evaluation"):
+        raise InputError(
+            f"There are {n} photos of each class, of which {VALIDATION_PICTURES} are for "
+            f"validation and {EVALUATION_PICTURES} for evaluation: give more."
+        )
     # By a fixed seed, whatever a run's own: all runs are compared on the same pictures.
     order = np.random.default_rng(0).permutation(n_classes)
     first = {"validation": 0, "evaluation": VALIDATION_CLASSES}
@@ -146,7 +156,10 @@ def _members(archive: zipfile.ZipFile, wnids: list[str]) -> list[list[str]]:
 
 
 def _files(archive: zipfile.ZipFile) -> Iterator[str]:
-    return (entry.filename for entry in archive.infolist() if not entry.is_dir())
+    for entry in archive.infolist():
+        path = PurePosixPath(entry.filename)
+        if not (entry.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts):
+            yield entry.filename
 
 
 def _decoded(data: bytes) -> np.ndarray:

@@ -40,6 +40,6 @@ def as_sentences(space: PairSpace) -> str:
         f"{space.pairs:,} pairs, {space.same:,} of them of the same class: one in "
         f"{space.pairs / space.same:,.0f}. Training draws them half and half, because on pairs "
         "as they come a network that always answers “different” would be right "
-        f"{100 * space.different / space.pairs:.1f} % of the time, and would see a positive pair "
-        "only every few batches."
+        f"{100 * space.different / space.pairs:.1f} % of the time, and would see one positive "
+        "pair in a batch of a thousand."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ def ink_of(data: Omniglot, size: int) -> np.ndarray:
     ink = ink.reshape(*data.images.shape[:2], size, size)
     buffer = io.BytesIO()
     np.save(buffer, ink)
-    write_atomically(kept, buffer.getvalue())
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
+        write_atomically(kept, buffer.getvalue())
     return ink
 
 
