@@ -226,10 +226,7 @@ def pixels_to_decode(source: bytes | Path) -> int:
                     image.tag_v2.get(tag, 1) for tag in (_Tag.TileWidth, _Tag.TileLength)
                 )
                 return math.ceil(width / across) * across * math.ceil(height / down) * down
-            if image.format not in (
-                "JPEG",
-                "MPO",
-            ):  # MPO: several JPEGs, the first of which is read
+            if image.format not in ("JPEG", "MPO"):  # of an MPO's JPEGs the first is read
                 return width * height
             if "progression" in image.info:
                 return width * height * max(10, jpeg_scans(data)) // 10

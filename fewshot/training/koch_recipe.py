@@ -37,8 +37,8 @@ PAIRS_OF_BASE_CHARACTERS = {
     "rotations": False,
     "related": 0.0,
 }
-# Seven minutes of an H200: 31.7 million pairs. At a third of the rate the first 700 steps learned
-# less (37.7 % against 51.1 % on held-out characters).
+# Seven minutes of an H200: 31.7 million pairs. In runs of 700 steps a third of the rate
+# learned less (37.7 % against 51.1 % on held-out characters).
 KOCH_RECIPE = KochRecipe(
     "koch",
     steps=15_500,

@@ -71,7 +71,7 @@ def legible(steps: Iterable[Any]) -> Iterator[Any]:
     So what is told may be a step behind, where a slow one follows on quick ones.
 
     With everything embedded already a method answers in milliseconds, and showing each of them
-    took the page as long as all the rest.
+    took a quarter of the time from the click to the answers.
     """
     told = -math.inf  # the first is always told: with a cold engine it takes the longest
     for step in steps:

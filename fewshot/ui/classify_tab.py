@@ -142,8 +142,8 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     )
     # Of the row that is chosen by now.
     looking.success(
-        results_panel.cards_with_looks, [results.kept, results.row, results.looks], results.cards,
-        **_QUIET,
+        shown(results_panel.cards_with_looks), [results.kept, results.row, results.looks],
+        results.cards, **_QUIET,
     )  # fmt: skip
     sort.click(**ask)
     wire_sorting(sort_by, sort, [results.kept, outdated.asked, outdated.answered, queries])
