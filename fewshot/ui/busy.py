@@ -48,7 +48,8 @@ class RunButtons:
 
     def busy(self, step: Step) -> list[Any]:
         """Updates: at work, and at what."""
-        return [gr.update(visible=True), progress_bar(step), *self._starters(False)]
+        bar = progress_bar(step.what, step.share)
+        return [gr.update(visible=True), bar, *self._starters(False)]
 
     @property
     def idle_js(self) -> str:
@@ -58,7 +59,7 @@ class RunButtons:
     @property
     def waiting_js(self) -> str:
         """For the browser alone: asked to run. What does not run yet cannot be stopped yet."""
-        waiting = [gr.skip(), _bar("Waiting for the engine"), *self._starters(False)]
+        waiting = [gr.skip(), progress_bar("Waiting for the engine"), *self._starters(False)]
         return f"() => {json.dumps(waiting)}"
 
     def _starters(self, interactive: bool) -> list[Any]:
@@ -84,12 +85,9 @@ def legible(steps: Iterable[Any]) -> Iterator[Any]:
             yield step
 
 
-def progress_bar(step: Step) -> str:
-    """HTML: at what, and how far."""
-    return _bar(step.what, f' value="{step.share:.2f}"')
-
-
-def _bar(what: str, value: str = "") -> str:
+def progress_bar(what: str, share: float | None = None) -> str:
+    """HTML: at what, and how far; None where nobody knows."""
+    value = "" if share is None else f' value="{share:.3f}"'
     return f'<label class="progress">{escaped(what)} <progress{value}></progress></label>'
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.presets import PRESETS
+from fewshot.ui.busy import progress_bar
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.evaluate_data import (
     INVENTED,
@@ -149,8 +150,7 @@ def omniglot_status() -> list[Any]:
 @shown
 def fetched() -> Iterator[list[Any]]:
     """Download Omniglot: updates for its status and its button."""
-    bar = '<label class="progress">Downloading <progress></progress></label>'
-    yield [bar, gr.update(interactive=False)]
+    yield [progress_bar("Downloading"), gr.update(interactive=False)]
     try:
         download_omniglot()
     except Exception as error:  # whatever it is, the button is to be had again

@@ -42,13 +42,14 @@ def run_look(
     try:
         kept = still_valid(results, asked, answered)
         start = Step(0.0, "Reading the pictures")
-        yield [*buttons.busy(start), progress_bar(start), "", gr.skip()]
+        yield [*buttons.busy(start), progress_bar(start.what, start.share), "", gr.skip()]
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)
         for step in legible(look_in_steps(support, queries, row, preset, choices)):
             if isinstance(step, Step):
-                yield [*buttons.busy(step), progress_bar(step), gr.skip(), gr.skip()]
+                bar = progress_bar(step.what, step.share)
+                yield [*buttons.busy(step), bar, gr.skip(), gr.skip()]
                 continue
             answers = kept.comparison.results
             looks = {

@@ -11,7 +11,7 @@ import numpy as np
 from fewshot.prompts import template_sets, templates
 from fewshot.types import Comparison, SupportSet
 from fewshot.ui import clip_files, inputs
-from fewshot.ui.busy import run_and_stop
+from fewshot.ui.busy import progress_bar, run_and_stop
 from fewshot.ui.engine import Choices, compare_in_steps
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
@@ -103,7 +103,7 @@ def find_names(
         model: which CLIP model.
     """
     try:
-        bar = '<label class="progress">Reading names and pictures <progress></progress></label>'
+        bar = progress_bar("Reading names and pictures")
         busy = [gr.update(interactive=False), gr.update(visible=True), bar]
         yield [*busy, gr.skip(), "", gr.skip(), gr.skip()]
         listed = read_names(text)

@@ -12,6 +12,7 @@ from fewshot.images import quoted
 from fewshot.prompts import template_sets, templates
 from fewshot.types import InputError
 from fewshot.ui import clip_files
+from fewshot.ui.busy import progress_bar
 from fewshot.ui.engine import Choices
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
@@ -188,13 +189,9 @@ def downloaded(model: str | None):
     busy = gr.update(interactive=False)
     try:
         for share in clip_files.download(model):
-            yield [_bar(share), busy]
+            yield [progress_bar("Downloading", share), busy]
     except Exception as error:
         why = escaped(sentence(error))
         yield [notice(why, "problem"), gr.update(interactive=True)]
         raise gr.Error(why, print_exception=False) from error
     yield model_status(model)
-
-
-def _bar(share: float) -> str:
-    return f'<label class="progress">Downloading <progress value="{share:.3f}"></progress></label>'
