@@ -38,6 +38,7 @@ from fewshot.training.checkpoint import load_state, state_path
 from fewshot.training.drawings import Characters, ink_of, load_characters, train_checkpoint
 from fewshot.training.loop import Progress, Run, kept_weights, start, train
 from fewshot.training.objectives import OBJECTIVES, TrainingData
+from fewshot.training.optimizers import optimizer_of
 from fewshot.training.recipe import RECIPES, WARM_RECIPES, Recipe
 from fewshot.training.samplers import draw_images, step_generator
 from fewshot.training.session import Session
@@ -223,8 +224,10 @@ def test_the_seed_decides_the_batches_too(characters: Characters) -> None:
 # Stopping and resuming
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    ("method", "optimizer"),
+    [*itertools.product(METHODS, ["adamw", "sgd"]), (METHODS[0], "muon")],
+)
 @pytest.mark.parametrize("stop", [7, 10])
 def test_a_resumed_run_ends_in_the_same_weights(
     characters: Characters, tmp_path: Path, method: str, optimizer: str, stop: int
@@ -563,7 +566,7 @@ def test_without_warm_up_the_first_step_has_the_full_rate(characters, monkeypatc
     assert rates(settings, characters, monkeypatch)[0] == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 def test_a_layer_rate_of_zero_leaves_the_layer_as_it_is(characters, optimizer: str) -> None:
     frozen = ("encoder.stem.", "encoder.blocks.0.")
     settings = recipe(
@@ -605,8 +608,38 @@ def test_weight_decay_spares_norms_and_biases(characters: Characters) -> None:
         assert decays[id(parameter)] == (0.0 if plain else 0.3), name
 
 
+def test_muon_moves_kernels_by_orthogonal_matrices_and_the_rest_as_nadamw() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.ModuleDict(
+        {
+            "kernel": torch.nn.Conv2d(3, 8, 3),
+            "stem": torch.nn.Conv2d(1, 8, 3),
+            "head": torch.nn.Linear(6, 5),
+        }
+    )
+    optimizer = optimizer_of(net, recipe(optimizer="muon", weight_decay=0.0, learning_rate=1e-3))
+    before = {name: value.detach().clone() for name, value in net.named_parameters()}
+    for parameter in net.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    for name, value in net.named_parameters():
+        move, gradient = (value.detach() - before[name]).numpy(), value.grad.numpy()
+        if name != "kernel.weight":
+            # A first step goes as far as the rate, and Nesterov's by (0.9 · 0.1 + 0.1) / 0.1.
+            np.testing.assert_allclose(move, -1.9e-3 * np.sign(gradient), rtol=1e-2)
+            continue
+        flat, (u, _, v) = (
+            move.reshape(8, 27),
+            np.linalg.svd(gradient.reshape(8, 27), full_matrices=False),
+        )
+        # On the gradient's own axes; five steps bring each singular value near 1, none quite to it.
+        strength = u.T @ flat @ v.T / (-1e-3 * 0.2 * math.sqrt(27))
+        assert np.abs(strength - np.diag(np.diag(strength))).max() < 0.05
+        assert np.diag(strength).min() > 0.6 and np.diag(strength).max() < 1.3
+
+
 def test_an_unknown_optimizer_is_refused(characters: Characters) -> None:
-    with pytest.raises(InputError, match=r"lion.*adamw.*sgd"):
+    with pytest.raises(InputError, match=r"lion.*adamw.*muon.*sgd"):
         begin(recipe(optimizer="lion"), characters)
 
 

@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=at_least(0), help="default 0")
     parser.add_argument("--batch", type=at_least(8), help="images a step")
     parser.add_argument("--learning-rate", type=positive, help="peak")
-    parser.add_argument("--optimizer", choices=("adamw", "sgd"))
+    parser.add_argument("--optimizer", choices=("adamw", "muon", "sgd"))
     parser.add_argument(
         "--init", type=Path, metavar="FILE", help="checkpoint to start from; for clip, a folder"
     )

@@ -19,6 +19,7 @@ from fewshot.training.averaging import RunningMean
 from fewshot.training.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from fewshot.training.objective import Objective, OnDevice
 from fewshot.training.objectives import OBJECTIVES, TrainingData
+from fewshot.training.optimizers import optimizer_of, set_rates
 from fewshot.training.recipe import Recipe, RunRecipe
 from fewshot.training.samplers import step_generator
 from fewshot.types import InputError
@@ -142,7 +143,7 @@ def start(
 def begin(objective: Objective, recipe: RunRecipe, origin: dict) -> Run:
     """A run at step 0 of modules that are on their device already."""
     mean = RunningMean(objective, recipe.averaging) if recipe.averaging else None
-    return Run(objective, _optimizer(objective, recipe), origin, mean)
+    return Run(objective, optimizer_of(objective, recipe), origin, mean)
 
 
 def train(
@@ -174,7 +175,7 @@ def train(
     losses: list[Tensor] = []
     reported = time.monotonic()
     while run.step < recipe.steps and not should_stop():
-        _set_rates(run.optimizer, recipe, run.step)
+        set_rates(run.optimizer, recipe, run.step)
         losses.append(_step(run, data, step_generator(recipe.seed, run.step, device)))
         run.step += 1
         if run.mean is not None:
@@ -250,31 +251,3 @@ def _keep_if_best(run: Run, figures: dict[str, float]) -> None:
     if not run.best or figures["score"] >= run.validation["score"]:
         run.validation, run.best_step = figures, run.step
         run.best = {k: v.detach().clone() for k, v in run.objective.state_dict().items()}
-
-
-def _optimizer(objective: Objective, recipe: RunRecipe) -> torch.optim.Optimizer:
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, parameter in objective.named_parameters():
-        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
-        factor = next((f for p, f in recipe.layer_rates.items() if name.startswith(p)), 1.0)
-        groups.setdefault((decay, factor), []).append(parameter)
-    settings = [
-        {"params": parameters, "weight_decay": decay, "factor": factor}
-        for (decay, factor), parameters in groups.items()
-    ]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(settings, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(settings, lr=recipe.learning_rate)
-    raise InputError(f"There is no optimizer {recipe.optimizer}: take adamw or sgd.")
-
-
-def _set_rates(optimizer: torch.optim.Optimizer, recipe: RunRecipe, step: int) -> None:
-    """Linear warm-up, then a cosine to 0 (Loshchilov, Hutter 2017, arXiv 1608.03983)."""
-    warmup = max(1, int(recipe.warmup * recipe.steps))
-    if step < warmup:
-        share = (step + 1) / warmup
-    else:
-        share = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, recipe.steps - warmup)))
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * group["factor"] * share

@@ -19,7 +19,7 @@ class RunRecipe:
         method: which loss.
         steps: optimiser steps.
         batch: images a step.
-        optimizer: "adamw" or "sgd" (with Nesterov momentum 0.9).
+        optimizer: "adamw", "muon" or "sgd" (with Nesterov momentum 0.9).
         learning_rate: peak, after the warm-up; a cosine brings it to 0 at the last step.
         warmup: share of the steps over which the learning rate rises from 0.
         weight_decay: on weight matrices and kernels, not on norms and biases.
