@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -191,7 +192,9 @@ class Evaluator:
 
     def run(self, episodes: Episodes, on_progress: Progress = quietly) -> Evaluation:
         """The figures over all episodes; see :meth:`steps`."""
-        *_, last = self.steps(episodes, self.embed([episodes], on_progress), on_progress)
+        embedded = self.embed([episodes], on_progress)
+        # A list of all steps would hold each one's confusion matrices.
+        (last,) = deque(self.steps(episodes, embedded, on_progress), maxlen=1)
         return last
 
     def embed(self, episodes: Sequence[Episodes], on_progress: Progress = quietly) -> EmbeddedPool:

@@ -97,6 +97,21 @@ def test_key_of_a_folder_follows_every_change(tmp_path: Path, change: str) -> No
     assert content_key(root) != key
 
 
+def test_key_of_a_folder_follows_its_links(tmp_path: Path) -> None:
+    a, b = (folder_of(tmp_path / "real" / name, {"x/1": name}) for name in ("one", "three"))
+    keys = []
+    for name, target in (("c", a), ("d", b), ("e", a)):
+        root = tmp_path / name
+        root.mkdir()
+        (root / "alphabet").symlink_to(target)
+        keys.append(content_key(root))
+    assert keys[0] == keys[2] != keys[1]
+    (a / "up").symlink_to(tmp_path / "real" / "one")  # for ever, if it were followed
+    (a / "x" / "lock").symlink_to("nobody@nowhere")
+    (a / "x" / os.fsdecode(b"\xff.png")).write_text("no UTF-8")
+    assert content_key(tmp_path / "c") not in keys
+
+
 def test_write_atomically_makes_folders_and_replaces(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep" / "file"
     write_atomically(path, b"first")

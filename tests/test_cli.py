@@ -19,7 +19,7 @@ from PIL import Image
 from tiny_clip import write_tiny_clip
 
 from fewshot.cli import main
-from fewshot.cli.arguments import write_text
+from fewshot.cli.arguments import write_json, write_text
 from fewshot.compare import COMPARED, compare
 from fewshot.evaluation import Evaluator
 from fewshot.examples import example_task
@@ -294,6 +294,13 @@ def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
         (["train", "prototype", "--output", "x", "--minutes", "-2"], "-2"),
         (["train", "siamese", "--output", "x.safetensors", "--on-cpu"], "clip and koch"),
         (["download", "no-such-model"], "no-such-model"),
+        (["evaluate", "--dataset", "a" * 300], "too long"),
+        (["evaluate", "--json", "a" * 300 + "/x.json"], "too long"),
+        (["classify", "--support", "a" * 300, "--query", "x.png"], "too long"),
+        (["train", "prototype", "--output", "a" * 300 + "/x.safetensors"], "too long"),
+        (["evaluate", "--seed", "9" * 20], "too large for a seed"),
+        (["train", "clip", "--data", "x", "--output", __file__], "must be a folder"),
+        (["train", "prototype", "--output", str(ROOT / "tests")], "must be a .safetensors file"),
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_code_two(capsys, arguments, named):
@@ -336,6 +343,12 @@ def test_a_folder_that_is_not_there_is_refused_before_the_work(capsys, tmp_path,
     missing = tmp_path / "rseults"
     line = refused(capsys, *command, str(missing / "out"))
     assert f"no folder {missing}" in line and not missing.exists()
+
+
+def test_a_name_that_is_no_utf_8_does_not_cost_the_results(tmp_path):
+    path, odd = tmp_path / "out.json", os.fsdecode(b"caf\xe9")
+    write_json({"dataset": odd, "ok": "ü"}, path)
+    assert json.loads(path.read_text("utf-8")) == {"dataset": odd, "ok": "ü"}
 
 
 def test_a_folder_in_place_of_a_file(capsys, tmp_path):

@@ -19,6 +19,7 @@ from fewshot.encoders.clip import PICTURE_SHARE, enlarged, load_clip
 from fewshot.encoders.clip_models import (
     CLIP_MODELS,
     EMBEDDED,
+    EMBEDDED_FOLDER,
     clip_name,
     download_clip,
     find_clip,
@@ -159,6 +160,26 @@ def test_preprocessing_is_in_the_digest(folder, encoder, tmp_path):
     config["preprocess_cfg"] = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5]}
     file.write_text(json.dumps(config))
     assert load_clip(find_clip(str(copy))).digest != encoder.digest
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 100), (100, 40), (70, 70)])
+def test_what_lies_outside_its_region_does_not_count(height: int, width: int) -> None:
+    encoder = load_clip(find_clip(str(EMBEDDED_FOLDER)))
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    top, bottom, left, right = encoder.region(Picture("p", pixels))
+    # In corners of 85 % of the sides the middle square begins at 85 % of where it else does.
+    cut = int(0.85 * 30)
+    wanted = {100: (0, 40, cut, 100 - cut), 40: (cut, 100 - cut, 0, 40), 70: (0, 70, 0, 70)}
+    assert (top, bottom, left, right) == wanted[width]
+    seen = np.zeros((height, width), bool)
+    seen[top:bottom, left:right] = True
+    around, within = pixels.copy(), pixels.copy()
+    around[~seen] //= 4
+    within[seen] //= 4
+    same, at_the_edge, other = encoder.embed([Picture("p", x) for x in (pixels, around, within)])
+    assert same @ at_the_edge > 0.99  # resizing blurs the edge by a pixel or two
+    assert same @ other < 0.97
 
 
 def test_loaded_once_per_process(folder):

@@ -159,6 +159,9 @@ def test_missing_or_odd_photo_data_is_told(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="wnid and names"):
         load_photos(tmp_path)
+    (tmp_path / "classes.csv").write_text("names,wnid\ngoldfish\n")
+    with pytest.raises(InputError, match="in every row"):
+        load_photos(tmp_path)
     (tmp_path / "classes.csv").write_bytes("wnid,names\nn1,Käse\n".encode("latin-1"))
     with pytest.raises(InputError, match="not CSV in UTF-8"):
         load_photos(tmp_path)
@@ -415,6 +418,7 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
     encoder = load_clip(find_clip(str(output)))
     texts = encoder.embed_texts(["a photo of a ruby."])
     assert texts.shape == (1, 464) and math.isclose(np.linalg.norm(texts), 1, abs_tol=1e-4)
+    assert not texts[:, 256:].any()  # likeness to the earlier stage's part is not trained
     picture = Picture("red", np.full((80, 120, 3), (200, 30, 30), np.uint8))
     assert np.linalg.norm(encoder.embed([picture])) == pytest.approx(1, abs=1e-4)
     assert main([*command, "--steps", "2", "--resume"]) == 0

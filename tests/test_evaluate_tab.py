@@ -289,7 +289,7 @@ def handled(**changes) -> tuple[list[str], list]:
 
 def outputs(update: list) -> dict:
     """What a handler's update says, by the panel's parts."""
-    parts = ("answered", "problem", *EvaluatePanel.__dataclass_fields__)
+    parts = ("answered", "problem", "notice", *EvaluatePanel.__dataclass_fields__)
     return dict(zip(parts, update[len(Buttons().idle()) :], strict=True))
 
 
@@ -313,9 +313,11 @@ def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     saved = json.loads(Path(last["json"]["value"]).read_text())
     assert saved["protocol"]["episodes"] == 200 and saved["results"][0]["episodes"] == 50
     assert "data-cell" in last["matrix"] and last["choice"]["value"] == "0:pixels"
-    assert end[0] == {"visible": False, "__type__": "update"}
-    # Then the plots once more, and nothing else: Gradio may have missed them.
-    assert all(update == gr.skip() for update in again[: len(Buttons().idle())])
+    assert last["notice"] == "" and last["problem"] == gr.skip()
+    # Then the plots once more, as Gradio may have missed them, and only now the button: a click
+    # before the run's end would come to nothing.
+    assert all(update == gr.skip() for update in end[: len(Buttons().idle())])
+    assert again[: len(Buttons().idle())] == Buttons().idle()
     twice = outputs(again)
     assert twice.pop("bars")["value"].equals(last["bars"]["value"])
     assert twice.pop("lines") == last["lines"]
@@ -328,6 +330,7 @@ def test_a_run_that_takes_too_long_ends_with_the_figures_so_far(monkeypatch) -> 
     names, values = handled()
     *_, end, _ = evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values)
     assert "Stopped after 25 of 200 episodes" in outputs(end)["message"]
+    assert "A run ends after 15 minutes" in outputs(end)["problem"]
 
 
 def test_the_small_embedded_model_is_named(monkeypatch, tmp_path: Path) -> None:

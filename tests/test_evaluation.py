@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from conftest import png
 from omniglot_tree import write_omniglot_tree
 from tiny_clip import write_tiny_clip
 
@@ -308,6 +310,14 @@ def test_a_tree_has_each_picture_once(folder, tmp_path):
     assert len({picture.digest for picture in pool.pictures}) == len(pool.pictures)
     (sentence,) = skipped
     assert "copy.png' is the same picture as" in sentence
+    twice = tmp_path / "twice.zip"
+    with zipfile.ZipFile(twice, "w") as archive:  # which can hold a name twice
+        for glyph, label in enumerate("ab"):
+            archive.writestr(f"{label}/1.png", png(glyph, 1))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("b/1.png", png(1, 1))
+    pool, skipped = load_class_tree(twice)
+    assert len(pool.pictures) == 2 and "'b/1.png' is the same picture as" in skipped[0]
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(pool, monkeypatch, tmp_path):

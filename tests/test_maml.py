@@ -359,3 +359,12 @@ def test_options_that_do_not_go_together_are_told(tree, tmp_path, capsys, argume
     output = ["--data", str(tree), "--output", str(tmp_path / "a.safetensors")]
     assert main(["train", *arguments, *output]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_an_encoder_without_a_last_layer_is_refused(tree, tmp_path) -> None:
+    path = tmp_path / "plain.safetensors"
+    config = TINY.unprojected()
+    card = {"architecture": config.as_dict(), "data": {"name": "nothing"}, "licence": "MIT"}
+    save_weights(path, with_prefix("encoder", ConvNet(config).state_dict()), card)
+    with pytest.raises(InputError, match="made without --episodic"):
+        train_maml(recipe(), Session(tmp_path / "mine.safetensors", initial=path, folder=tree))

@@ -57,7 +57,7 @@ def test_names_are_found_by_clip_alone(
 
     monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
     names = [f"name {i}" for i in range(8)]
-    *_, last = find_names("asked", "\n".join([*names, "name 0"]), "drawing", gallery, None)
+    *_, last = find_names("asked", "", "\n".join([*names, "name 0"]), "drawing", gallery, None)
     *_, answered, problem, message, html = last
     assert (answered, problem) == ("asked", "")
     assert "8 names, 2 pictures. 1 repeated line was left out." in message
@@ -77,18 +77,19 @@ def test_names_are_found_by_clip_alone(
 
 
 @pytest.mark.parametrize(
-    ("names", "pictures", "model", "sentence"),
+    ("unsent", "names", "pictures", "model", "sentence"),
     [
-        ("", 1, None, "two or more names"),
-        ("heart\nstar", 0, None, "no picture to classify: upload or draw one below the names"),
-        ("heart\nstar", MAX_PICTURES + 1, None, "leave out 1 to come down to 50"),
-        ("heart\nstar", 1, "ViT-B-32", "ViT-B-32 is not on this machine: download it"),
+        ("the picture", "heart\nstar", 1, None, "for the picture is not among the pictures yet"),
+        ("", "", 1, None, "two or more names"),
+        ("", "heart\nstar", 0, None, "no picture to classify: upload or draw one below the names"),
+        ("", "heart\nstar", MAX_PICTURES + 1, None, "leave out 1 to come down to 50"),
+        ("", "heart\nstar", 1, "ViT-B-32", "ViT-B-32 is not on this machine: download it"),
     ],
 )
 def test_what_is_missing_is_a_sentence_and_the_button_comes_back(
-    names: str, pictures: int, model: str | None, sentence: str, gallery: list
+    unsent: str, names: str, pictures: int, model: str | None, sentence: str, gallery: list
 ) -> None:
-    running = find_names("asked", names, "photo", gallery[:1] * pictures, model)
+    running = find_names("asked", unsent, names, "photo", gallery[:1] * pictures, model)
     updates = []
     with pytest.raises(gr.Error, match=sentence):
         updates.extend(running)

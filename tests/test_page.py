@@ -680,7 +680,8 @@ def test_what_others_replace_can_be_brought_back(
     expect(page.get_by_label("Name of class 1", exact=True)).to_have_value(before[0])
     assert class_names(page) == before
     expect(thumbnails(page, "#pictures-1")).not_to_have_count(0)
-    expect(page.locator("#bring-back")).to_be_hidden()
+    page.click("#bring-back")  # and what was there when it was first pressed
+    expect(page.get_by_label("Name of class 3", exact=True)).to_have_value("Letter 2")
 
 
 def test_undo_takes_back_one_stroke(page: Page) -> None:
@@ -705,9 +706,14 @@ def test_classes_come_and_go_and_the_others_stay(page: Page, drawings: Callable)
     expect(page.locator(".slot")).to_have_count(3)
     name_class(page, 3, "Third")
     upload(page, "#pictures-3", drawings(20, range(3)))
+    page.click("#pad-3 summary")
+    draw_on(page, "#pad-3", [[(0.2, 0.5), (0.8, 0.5)]])
     page.locator("#class-1").get_by_role("button", name="Remove").click()
     expect(page.locator(".slot")).to_have_count(2)
     assert class_names(page) == ["Fork", "Third"]
+    # What lies on a class's pad moves up with it.
+    expect(page.locator("#pad-2 canvas.unsent")).to_be_visible()
+    expect(page.locator("#pad-1 canvas.unsent")).to_have_count(0)
     expect(thumbnails(page, "#pictures-1")).to_have_count(2)
     expect(thumbnails(page, "#pictures-2")).to_have_count(3)
     expect(thumbnails(page, "#queries")).to_have_count(1)

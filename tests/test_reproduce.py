@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,7 +17,7 @@ import pytest
 from omniglot_tree import write_omniglot_tree
 
 from fewshot.cli import main
-from fewshot.evaluation import Evaluator
+from fewshot.evaluation import Evaluator, MethodScore
 from fewshot.metrics import mean_interval
 from fewshot.reproduce.experiments import EXPERIMENTS, NAMES, SEED, Experiment, Task
 from fewshot.reproduce.line_chart import Series, line_chart
@@ -27,8 +28,9 @@ from fewshot.reproduce.provenance import commit
 from fewshot.reproduce.published import GAINS
 from fewshot.reproduce.readme import BEGIN, END, read_block
 from fewshot.reproduce.records import find, read_records
-from fewshot.reproduce.running import FIRST, Runner
+from fewshot.reproduce.running import FIRST, Runner, _as_json
 from fewshot.reproduce.tables import block
+from fewshot.types import InputError
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "assets" / "results"
@@ -322,3 +324,10 @@ def test_commit_of_a_tree(tmp_path):
     assert commit(tmp_path) == f"{head}-dirty"
     (tmp_path / "inner").mkdir()
     assert commit(tmp_path / "inner") == "unknown"  # within some other project
+
+
+def test_a_single_run_has_no_difference_to_record() -> None:
+    score = MethodScore("pixels", 0.5, 0.1, 1, 20, 1.0, 0.9, 0.0, (0.1, float("nan")), "prototype")
+    with pytest.raises(InputError, match="two of Lake's runs"):
+        _as_json(score, np.array([0.5]))
+    json.dumps(_as_json(replace(score, difference=(0.1, 0.2)), np.array([0.5])), allow_nan=False)

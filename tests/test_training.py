@@ -333,16 +333,18 @@ def test_stopping_twice_and_after_the_end(characters: Characters, tmp_path: Path
     assert same_weights(run.objective.state_dict(), whole.objective.state_dict())
 
 
-def test_a_stop_before_the_first_step_saves_a_start(characters: Characters, tmp_path: Path) -> None:
-    settings = recipe()
-    run = trained(settings, characters, state=tmp_path / "state", should_stop=lambda: True)
-    assert run.step == 0
-    assert run.best  # something to keep, however poor
-    resumed = begin(settings, characters)
-    resumed.load(tmp_path / "state", settings)
-    train(resumed, settings, characters.train, characters.validation)
-    whole = trained(settings, characters)
-    assert same_weights(resumed.objective.state_dict(), whole.objective.state_dict())
+def test_a_stop_before_the_first_step_leaves_what_an_earlier_run_wrote(
+    characters: Characters, tmp_path: Path
+) -> None:
+    output, settings = tmp_path / "good.safetensors", recipe()
+    session = Session(output, should_stop=lambda: True)
+    for path in (output, session.state):
+        path.write_bytes(b"an earlier run's")
+    run = begin(settings, characters)
+    with pytest.raises(InputError, match="before the first step: nothing was written"):
+        session.carry_out(run, settings, characters.train, characters.validation)
+    for path in (output, session.state):
+        assert path.read_bytes() == b"an earlier run's"
 
 
 def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> list[Run]:

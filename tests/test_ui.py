@@ -396,6 +396,8 @@ def test_kept_pictures_keep_name_and_pixels() -> None:
     assert path.name == "1 ü.png"
     np.testing.assert_array_equal(np.asarray(Image.open(path)), draw(7, 7))
     assert files.kept_picture(picture(7, 7, "Oru/1 ü.jpeg")) == str(path)
+    sign = Path(files.kept_picture(picture(7, 7, "Oru/♥.jpeg")))
+    assert sign.name == "picture.png"  # by its ending Gradio tells that it is one
     strange = Path(files.kept_file("../../\0a/" + "ö" * 300 + ".json", b"x"))
     assert strange.read_bytes() == b"x"
     assert strange.parent.parent == path.parent.parent
@@ -864,17 +866,21 @@ def test_what_was_replaced_can_be_brought_back() -> None:
     before, button = remembered((), *held_in_page("A"))
     before, button = remembered(before, *held_in_page("B"))
     assert button["visible"]
-    for name, more in (("B", True), ("A", False)):
-        before, button, *restored = brought_back(before)
-        assert button["visible"] is more
+    empty = ["", False, 2, *[""] * n, *[None] * n, *[""] * n, None, "drawings", {}, ""]
+    # What is there instead comes round again behind all others, unless it is nothing.
+    steps = [("B", held_in_page("C"), "C"), ("A", held_in_page("B"), "B"), ("C", empty, "B")]
+    for name, instead, first in steps:
+        before, button, *restored = brought_back(before, *instead)
+        assert button["visible"] and before[0][3] == first
         assert restored[-1 - N_WITH :] == [[("q.png", None)], "photos", {"d": "A"}, "about"]
         names = restored[classes_panel.N_OF_KIND + 1 + n :]
         assert names[0] == name and names[n] == [("a.png", None)]
-    empty = ["", False, 2, *[""] * n, *[None] * n, *[""] * n, None, "drawings", {}, ""]
+    before, button, *_ = brought_back(before, *empty)
+    assert before == () and not button["visible"]
     assert remembered((), *empty) == [gr.skip(), gr.skip()]
     for gone in (before, None):
         with pytest.raises(gr.Error, match="no longer kept"):
-            brought_back(gone)
+            brought_back(gone, *empty)
     for number in range(MOST + 5):
         before, _ = remembered(before, *held_in_page(str(number)))
     assert len(before) == MOST and before[-1][3] == str(MOST + 4)
@@ -891,7 +897,7 @@ def test_an_import_keeps_what_it_replaces_and_a_refused_one_nothing(tmp_path: Pa
     assert before[0][3] == "A" and button["visible"] and updates[:2] == [str(path), True]
     # The slots behind a list that is brought back are those that were behind it.
     before, *_ = import_remembered(str(path), (), *held_in_page("behind", str(path)))
-    _, _, *restored = brought_back(before)
+    _, _, *restored = brought_back(before, *held_in_page("A"))
     assert restored[:2] == [str(path), True] and "behind" in restored
     bad = tmp_path / "bad.zip"
     bad.write_bytes(b"nothing")

@@ -51,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a path too long, a folder that may not be entered, a full disk
+        about = f" ({error.filename})" if error.filename else ""
+        said = f"{error.strerror or error}{about}"
+        print(f"{parser.prog} {parsed.command}: {said}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"{parser.prog} {parsed.command}: interrupted.", file=sys.stderr)
         return 130

@@ -30,6 +30,14 @@ def at_least(smallest: int) -> Callable[[str], int]:
     return parse
 
 
+def seed(text: str) -> int:
+    """An argparse type: a whole number that every generator takes."""
+    number = at_least(0)(text)
+    if number >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text} is too large for a seed: stay below 2^63")
+    return number
+
+
 def positive(text: str) -> float:
     """An argparse type: a number above 0."""
     try:
@@ -56,13 +64,18 @@ def output_path(text: str) -> Path:
     than wished for, and results that cannot be written are lost.
     """
     path = Path(text)
-    if not path.parent.is_dir():
+    try:
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(
+                f"there is no folder {path.parent} to write {path.name} to: make it first"
+            )
+        other = path.exists() and not (path.is_file() or path.is_dir())  # a pipe, a device
+        if not other and not os.access(path.parent, os.W_OK):
+            raise argparse.ArgumentTypeError(f"{path.parent} is a folder you may not write to")
+    except OSError as error:
         raise argparse.ArgumentTypeError(
-            f"there is no folder {path.parent} to write {path.name} to: make it first"
-        )
-    other = path.exists() and not (path.is_file() or path.is_dir())  # a pipe, a device
-    if not other and not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{path.parent} is a folder you may not write to")
+            f"nothing can be written there: {error.strerror}"
+        ) from error
     return path
 
 
@@ -105,9 +118,11 @@ def write_text(text: str, path: Path) -> None:
     """
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, "utf-8")
+            path.write_text(text, "utf-8", "backslashreplace")
         else:
-            write_atomically(path.resolve(), text.encode())  # a link stays one
+            # A link stays one. A file name that is no UTF-8 is a lone surrogate here, which JSON
+            # can only escape.
+            write_atomically(path.resolve(), text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}).") from error
 

@@ -15,6 +15,7 @@ from fewshot.cli.arguments import (
     at_least,
     names,
     output_file,
+    seed,
     stopping,
     write_json,
     write_text,
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", metavar="NAME", help="method to compare the others with, episode by episode"
     )
-    parser.add_argument("--seed", type=at_least(0), default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     add_settings(parser)
     parser.add_argument(
         "--distort",

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fewshot.cli.arguments import at_least, output_path, positive, stopping
+from fewshot.cli.arguments import at_least, output_path, positive, seed, stopping
 from fewshot.types import InputError
 
 HELP = "Train an encoder for drawings on Omniglot, or the embedded CLIP on photos and fonts."
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="plan as many steps as this machine does in that time",
     )
     length.add_argument("--steps", type=at_least(1), help="default: the recipe of the shipped file")
-    parser.add_argument("--seed", type=at_least(0), help="default 0")
+    parser.add_argument("--seed", type=seed, help="default 0")
     parser.add_argument("--batch", type=at_least(8), help="images a step")
     parser.add_argument("--learning-rate", type=positive, help="peak")
     parser.add_argument("--optimizer", choices=("adamw", "muon", "sgd"))

@@ -47,7 +47,8 @@ def content_key(path: Path) -> str:
     """Hash that changes when a file's bytes, or a folder's listing, change.
 
     A zip is hashed whole. A folder of thousands of small files is identified by every file's
-    name, size and modification time, since reading them all is what the cache is to save.
+    name, size and modification time, since reading them all is what the cache is to save; links to
+    folders are followed, as whoever reads the folder does.
     """
     digest = hashlib.blake2b(digest_size=16)
     if path.is_file():
@@ -55,13 +56,21 @@ def content_key(path: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
         return digest.hexdigest()
-    for folder, subfolders, files in os.walk(path):
-        subfolders.sort()
+    for folder, subfolders, files in os.walk(path, followlinks=True):
+        here = os.path.realpath(folder)
+        subfolders[:] = sorted(name for name in subfolders if not _leads_up(folder, name, here))
         for name in sorted(files):
-            status = (Path(folder) / name).stat()
-            relative = os.path.relpath(Path(folder) / name, path)
-            digest.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            with contextlib.suppress(OSError):  # a link to nothing is nothing
+                status = (Path(folder) / name).stat()
+                relative = os.fsencode(os.path.relpath(Path(folder) / name, path))
+                digest.update(relative + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _leads_up(folder: str, name: str, here: str) -> bool:
+    """Whether a subfolder is a link to a folder that it lies in, and would be walked for ever."""
+    real = os.path.realpath(Path(folder) / name)
+    return os.path.commonpath([real, here]) == real
 
 
 def make_room(pattern: str, size: int, budget: int) -> None:

@@ -41,11 +41,11 @@ def pool_of(folders: ClassFolders) -> tuple[Pool, tuple[str, ...]]:
     first: dict[str, str] = {}
     for label, (_, members) in enumerate(folders.classes):
         for picture in members:
-            known = first.setdefault(picture.digest, picture.name)
-            if known == picture.name:
+            if (known := first.get(picture.digest)) is None:
+                first[picture.digest] = picture.name
                 pictures.append(picture)
                 labels.append(label)
-            else:
+            else:  # whose name may be the same, too: a zip can hold a name twice
                 skipped.append(f"{quoted(picture.name)} is the same picture as {quoted(known)}.")
     classes = tuple(name for name, _ in folders.classes)
     return Pool(pictures, np.array(labels, dtype=np.int64), classes), tuple(skipped)

@@ -68,8 +68,9 @@ def load_photos(folder: Path) -> Photos:
         with table.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         names = {row["wnid"]: tuple(n.strip() for n in row["names"].split(",")) for row in rows}
-    except (KeyError, AttributeError) as error:
-        raise InputError(f"{table} has no columns wnid and names.") from error
+        ",".join(names)  # a row may be too short for a column
+    except (KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{table} needs wnid and names, as columns and in every row.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table} is not CSV in UTF-8: save it as that.") from error
     if not names:

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from fewshot.content_cache import ContentCache
 from fewshot.device import autocast, best_device, has_fast_bf16
-from fewshot.encoders.base import Encoder, short_hash, view_seed
+from fewshot.encoders.base import Box, Encoder, short_hash, view_seed
 from fewshot.encoders.clip_models import WEIGHTS_FILE, ClipFolder
 from fewshot.encoders.weights import sha256
 from fewshot.metrics import normalise
@@ -137,6 +137,17 @@ class ClipEncoder(Encoder):
         for picture in pictures:
             first, second, third, fourth = map(self._preprocess, _corners(picture, self._crop))
             yield from (first, second.flip(-1), third.flip(-1), fourth)
+
+    def region(self, picture: Picture) -> Box:
+        """See :class:`Encoder`: what the preprocessing leaves of a long picture, or its corners."""
+        height, width = picture.pixels.shape[:2]
+        steps = getattr(self._preprocess, "transforms", ())
+        if not any(type(step).__name__ == "CenterCrop" for step in steps):
+            return super().region(picture)
+        cut = int((self._crop or 1.0) * abs(width - height) / 2)
+        if width > height:
+            return 0, height, cut, width - cut
+        return cut, height - cut, 0, width
 
     def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
         """See :class:`Encoder`: random crops, mirrored half the time."""

@@ -29,7 +29,7 @@ def sha256(path: Path) -> str:
 def save_weights(path: Path, weights: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write weights and card, each atomically, the card first: weights never lack one."""
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(card_path(path), text.encode())
+    write_atomically(card_path(path), text.encode("utf-8", "backslashreplace"))
     write_atomically(path, save(plain(weights)))
 
 

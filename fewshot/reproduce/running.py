@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -132,7 +133,7 @@ class Runner:
                 self._told(share, f"{experiment.name}: {what}")
             drawn = _moved(task, _drawn(task, loaded, count), loaded.pool)
             protocol = protocol or _protocol(task, drawn, loaded)
-            *_, result = evaluator.steps(drawn, embedded, told)
+            (result,) = deque(evaluator.steps(drawn, embedded, told), maxlen=1)
             checkpoints |= {n: h for n, h in result.checkpoints.items() if n in names}
             for score in result.scores:
                 if score.method in names:
@@ -247,7 +248,8 @@ def _called(task: Task | None) -> str:
 
 
 def _as_json(score: MethodScore, correct: np.ndarray) -> dict:
-    if math.isnan(score.ci95):
+    # Of one episode there is an interval over its queries, and none of a difference.
+    if math.isnan(score.ci95) or (score.difference and math.isnan(score.difference[1])):
         raise InputError("An interval needs two episodes, or two of Lake's runs, or more.")
     values = {
         "method": score.method,

@@ -197,7 +197,7 @@ def train(
         if state is not None and time.monotonic() - saved > SAVE_EVERY_SECONDS:
             run.save(state, recipe)
             saved = time.monotonic()
-    if state is not None:
+    if state is not None and run.step:  # none yet, and an earlier run's state is worth more
         run.save(state, recipe)
     if not run.best:  # after saving: going on, the run is to choose as if never stopped
         _choose(run, validate)

@@ -169,6 +169,11 @@ def train_maml(recipe: MamlRecipe, session: Session) -> Run:
     if session.initial is None:
         raise InputError("maml starts from a trained encoder: name its checkpoint with --init.")
     config, weights, warm_start = trained_encoder(session.initial)
+    if not config.projected:
+        raise InputError(
+            "maml tunes the last linear layer, and this encoder has none: begin with one made "
+            "without --episodic."
+        )
     device = best_device()
     characters = load_characters(session.folder, config.input_size, recipe, device)
     validation = maml_validation(characters.validation.data)

@@ -49,8 +49,13 @@ class Session:
 
     def check_is_file(self) -> None:
         """Raise InputError unless ``output`` names a weights file."""
-        if self.output.suffix != ".safetensors":
+        if self.output.suffix != ".safetensors" or self.output.is_dir():
             raise InputError(f"The output must be a .safetensors file, and {self.output} is not.")
+
+    def check_is_folder(self) -> None:
+        """Raise InputError where ``output`` names something else than a folder."""
+        if self.output.exists() and not self.output.is_dir():
+            raise InputError(f"The output must be a folder, and {self.output} is not.")
 
     def planned(self, recipe: Recipe, seconds_a_step: Callable[[], float]) -> Recipe:
         """The recipe with as many steps as fit into the minutes, where there is such a limit.
@@ -75,7 +80,8 @@ class Session:
         """Train from where the run stands; afterwards its objective has the best weights.
 
         Raises:
-            InputError: the state to resume from is missing, or of another recipe.
+            InputError: the state to resume from is missing, or of another recipe; or the run was
+                stopped before its first step, which leaves nothing to write.
         """
         if self.resume:
             run.load(self.state, recipe)
@@ -88,4 +94,6 @@ class Session:
             on_progress=self.on_progress,
             should_stop=self.should_stop,
         )
+        if run.step == 0:
+            raise InputError("Stopped before the first step: nothing was written.")
         run.objective.load_state_dict(run.best)

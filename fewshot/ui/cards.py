@@ -21,7 +21,7 @@ SHORT_WORD = 8
 _LINES = {
     "siamese": "Asks of each pair: are these two the same class?",
     "triplet": "Measures the distance to each of your pictures.",
-    "clip": "Read only the class names, never your pictures.",
+    "clip": "Read the names and descriptions alone, never your pictures.",
     "clip-adapter": "Read the names and looked at your pictures: both count.",
 }
 _NAMES_ALONE = "Your pictures do not tell clearly more than the names: the names alone count."

@@ -36,6 +36,11 @@ _WITHOUT = """(count, ...values) => {
     column.splice(INDEX, 1);
     column.push(kind === 1 ? [] : "");
   });
+  const at = (i) => document.querySelector(`#pad-${i + 1} canvas`);
+  const pads = Array.from({ length: SLOTS }, (_, i) => at(i));
+  const drawn = pads.map((pad) => pad?.taken() ?? []);
+  drawn.splice(INDEX, 1);
+  pads.forEach((pad, i) => pad?.give(drawn[i] ?? []));
   const update = (visible) => ({ __type__: "update", visible });
   const shown = Array.from({ length: SLOTS }, (_, i) => update(i < left));
   return [left, ...shown, ...of_slots.flat()];
@@ -124,8 +129,9 @@ def build_classes_panel() -> ClassesPanel:
         save = gr.Button("Save as a zip", size="sm", elem_id="save-classes", min_width=120)
     block(
         "In a zip: one folder of pictures per class, up to 100. An import replaces the classes "
-        "above. A saved zip can be imported again; it holds no descriptions, and signs that names "
-        "of folders cannot have become “_”.",
+        "above. A saved zip can be imported again; it holds no descriptions, pictures of an import "
+        f"at {images.KEPT_SIDE} pixels a side at most, and “_” for signs that names of folders "
+        "cannot have.",
         elem_classes="hint",
     )
     note = block(elem_id="import-note")

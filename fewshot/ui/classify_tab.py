@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import PRESETS, get_preset
 from fewshot.report import conditions
-from fewshot.types import Comparison, InputError
+from fewshot.types import Comparison
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
-from fewshot.ui.busy import RunButtons, legible, run_and_stop
+from fewshot.ui.busy import RunButtons, legible, progress_bar, run_and_stop
+from fewshot.ui.classes_panel import ClassesPanel
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.look_run import run_look
 from fewshot.ui.markup import block, escaped, notice
 from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
-from fewshot.ui.pad import drawing_pad
+from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.remarks import remarks
 from fewshot.ui.results import results_of
@@ -32,17 +35,11 @@ from fewshot.ui.settings_panel import (
     model_status,
 )
 from fewshot.ui.sorting import build_sorting, wire_sorting
-from fewshot.ui.undo import brought_back, build_undo, import_remembered, remembered
+from fewshot.ui.undo import Undo, brought_back, build_undo, import_remembered, remembered
 
 # On a phone the results lie below the inputs: go there once they are.
 _GO_TO_RESULTS = """() => {
   if (innerWidth < 800) document.querySelector("#results").scrollIntoView({behavior: "smooth"});
-}"""
-# The pad in sight that holds a drawing which was not added, by what it is for; nothing without one.
-_UNSENT = """() => {
-  const pads = [...document.querySelectorAll("#given canvas.unsent")];
-  const seen = pads.find((pad) => pad.closest("details").offsetParent !== null);
-  return seen ? seen.getAttribute("aria-label").replace("Drawing pad for", "").trim() : "";
 }"""
 _CLEAR_PADS = """() => {
   document.querySelectorAll("#given .pad [data-do=clear]").forEach((button) => button.click());
@@ -121,7 +118,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     # Of the listeners to one click each waits for the one before.
     classify.click(**wait)
     classify.click(**ask)
-    classify.click(None, None, unsent, js=_UNSENT, **_QUIET)
+    classify.click(None, None, unsent, js=unsent_js("#given"), **_QUIET)
     # All examples share their listeners: a browser takes time over each as the page opens.
     example = partial(gr.on, [button.click for button in examples])
     example(**wait)
@@ -159,22 +156,31 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
     clear.click(None, js=_CLEAR_PADS, api_visibility="private")
     clear.click(**remember)
-    imports = classes.upload.upload(
-        import_remembered,
-        [classes.upload, *remember["inputs"]],
-        [*undo.outputs, *classes.outputs],
-        concurrency_id="zip",
-        concurrency_limit=2,
-        show_progress_on=classes.upload,
-        api_visibility="private",
-    )
-    back = undo.button.click(brought_back, undo.before, [*undo.outputs, *filled], **_QUIET)
+    imports = _wire_import(classes, undo, remember["inputs"])
+    back = undo.button.click(brought_back, remember["inputs"], [*undo.outputs, *filled], **_QUIET)
     clearing = clear.click(cleared, None, emptied, **_QUIET)
     keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])
     preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
     page.load(fill_models, None, [settings.model, settings.status, settings.download], **_QUIET)
     return settings
+
+
+def _wire_import(classes: ClassesPanel, undo: Undo, given: list[Any]) -> Dependency:
+    """Let an upload fill the classes: in two steps, as reading a large zip takes minutes.
+
+    The second finds the page as it is by then, so that what it replaces is kept whole.
+    """
+    button, quiet = classes.upload, {"concurrency_id": "zip", "concurrency_limit": 2, **_QUIET}
+    waiting = [gr.update(interactive=False), progress_bar("Reading the zip")]
+    button.upload(None, None, [button, classes.note], js=f"() => {json.dumps(waiting)}", **_QUIET)
+    imports = button.upload(inputs.read_ahead, button, None, **quiet).then(
+        import_remembered, [button, *given], [*undo.outputs, *classes.outputs], **quiet
+    )
+    imports.failure(None, None, classes.note, js="() => ''", **_QUIET)
+    ready = json.dumps(gr.update(interactive=True))
+    imports.then(None, None, button, js=f"() => ({ready})", **_QUIET)
+    return imports
 
 
 @shown
@@ -203,11 +209,7 @@ def run_engine(
     same = [gr.skip()] * (1 + results_panel.N_OUTPUTS)  # all but the problem
     try:
         yield [*buttons.busy(Step(0.0, "Reading the pictures")), gr.skip(), "", *same[1:]]
-        if unsent:
-            raise InputError(
-                f"The drawing on the pad for {unsent} is not among the pictures yet: press “Add "
-                "drawing” there, or “Clear”."
-            )
+        check_none_unsent(unsent)
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)

@@ -97,9 +97,9 @@ def build_evaluate_panel() -> EvaluatePanel:
     matrix = block(elem_id="evaluate-matrix", js_on_load=_CHOOSE_CELL)
     behind = block(elem_id="evaluate-behind")
     kept = gr.State(None, time_to_live=7_200)
-    last = {"trigger_mode": "always_last", **_QUIET}  # chosen is what is answered last
-    choice.input(matrix_of, [kept, choice], [matrix, behind], **last)
-    matrix.select(pictures_of_cell, kept, behind, **last)
+    choice.input(matrix_of, [kept, choice], [matrix, behind], trigger_mode="always_last", **_QUIET)
+    # Each click, in their order: of those that "always_last" puts off, the cell is forgotten.
+    matrix.select(pictures_of_cell, kept, behind, trigger_mode="multiple", **_QUIET)
     return EvaluatePanel(message, scores, bars, lines, choice, matrix, behind, *downloads, kept)
 
 

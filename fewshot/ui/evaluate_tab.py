@@ -31,6 +31,10 @@ from fewshot.ui.settings_panel import SettingsPanel
 # Sent to the browser no oftener: a run has hundreds of portions.
 SECONDS_BETWEEN = 0.4
 MOST_SECONDS = 900  # of a run: then the figures so far stand, and others get their turn
+_TOO_LONG = (
+    f"A run ends after {MOST_SECONDS // 60} minutes, so that others get their turn: ask for fewer "
+    "episodes or methods, or evaluate from the command line."
+)
 # Data that reach a Gradio plot while it is still being set up go to a view that is thrown away, and
 # the plot stays as it began: so the last ones are sent twice.
 PLOTS_AGAIN_AFTER = 0.6
@@ -70,7 +74,9 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
     runs = run.click(
         partial(run_evaluation, buttons, ("model", *form.names)),
         [outdated.asked, stopping, *held],
-        [*buttons.outputs, outdated.answered, outdated.problem, *panel.outputs],
+        [
+            *buttons.outputs, outdated.answered, outdated.problem, outdated.notice, *panel.outputs,
+        ],
         # Apart from "engine": who classifies does not wait for who evaluates.
         concurrency_id="evaluate", concurrency_limit=2, **_QUIET,
     )  # fmt: skip
@@ -84,7 +90,7 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
 def run_evaluation(
     buttons: RunButtons, names: Sequence[str], asked: str, stopping: dict[str, bool], *values: Any
 ) -> Iterator[list[Any]]:
-    """Evaluate: updates for buttons, ``answered``, problem and panel, as the episodes go by.
+    """Evaluate: updates for buttons, ``answered``, problem, notice and panel, as episodes go by.
 
     Args:
         buttons: that tell of it.
@@ -93,14 +99,14 @@ def run_evaluation(
         stopping: "asked" is set there to end it.
         values: what the page's inputs hold.
     """
-    same = [gr.skip()] * N_OUTPUTS
+    same = [gr.skip()] * (1 + N_OUTPUTS)  # the notice, too
     stopping["asked"] = False
     try:
         _, *waiting = buttons.busy(Step(0.0, "Reading the pictures"))
         stop = gr.update(visible=True, interactive=True, value="Stop")
         yield [stop, *waiting, gr.skip(), "", *same]
         request = request_of(dict(zip(names, values, strict=True)))
-        report, told, what, began = None, 0.0, "", time.monotonic()
+        report, told, what, began, late = None, 0.0, "", time.monotonic(), False
         for step in evaluate_in_steps(request):
             if isinstance(step, Report):
                 report = step
@@ -113,16 +119,20 @@ def run_evaluation(
             told, what = time.monotonic(), now.what
             news = [gr.skip(), gr.skip(), *same]
             if isinstance(step, Report):
-                news = [asked, gr.skip(), *so_far(step, request.sweep)]
+                # What was said of the figures before is not true of these.
+                news = [asked, gr.skip(), "", *so_far(step, request.sweep)]
             yield [*buttons.busy(now), *news]
         if report is None:
             said = notice("Stopped. Everything you gave is still here.")
             yield [*buttons.idle(), gr.skip(), said, *same]
             return
-        yield [*buttons.idle(), asked, gr.skip(), *finished(report, request.sweep)]
+        still = [gr.skip()] * len(buttons.outputs)
+        cut = late and not (stopping["asked"] or report.complete)
+        said = notice(_TOO_LONG) if cut else gr.skip()
+        yield [*still, asked, said, "", *finished(report, request.sweep)]
         time.sleep(PLOTS_AGAIN_AFTER)
-        still = [gr.skip()] * (len(buttons.idle()) + 2)
-        yield [*still, *plots_again(report, request.sweep)]
+        # Not before the end: Gradio passes over a click while the last run goes on.
+        yield [*buttons.idle(), *[gr.skip()] * 3, *plots_again(report, request.sweep)]
     except Exception as error:
         # First the buttons, and the sentence where it stays; then the toast, which goes.
         why = escaped(sentence(error))

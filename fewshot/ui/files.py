@@ -59,6 +59,13 @@ def _png(picture: Picture) -> bytes:
 
 
 def _safe(name: str) -> str:
-    """A file name of the last part of a path, without what file systems or browsers dislike."""
-    kept = "".join(c for c in Path(name).name if c.isalnum() or c in "._- ")
-    return kept.strip(". ")[-60:] or "picture.png"  # 60 characters are at most 240 bytes
+    """A file name of the last part of a path, without what file systems or browsers dislike.
+
+    It keeps its ending, by which Gradio tells pictures: of “♥.png” nothing else is left.
+    """
+    stem, ending = (
+        "".join(c for c in part if c.isalnum() or c in "._- ")
+        for part in (Path(name).stem, Path(name).suffix)
+    )
+    # 60 characters are at most 240 bytes, and no ending has twenty.
+    return (stem.strip(". ")[-40:] or "picture") + ending.rstrip(". ")[:20]

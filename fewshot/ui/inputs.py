@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -154,6 +155,12 @@ def read_zip(path: str) -> ClassFolders:
             f"{MAX_CLASSES} are accepted here: leave some out."
         )
     return found
+
+
+def read_ahead(path: str) -> None:
+    """Read a zip that is about to be asked for; what is wrong with it is told then."""
+    with contextlib.suppress(Exception):
+        read_zip(path)
 
 
 def drawing(data_url: str | None, number: int) -> Picture:

@@ -18,7 +18,7 @@ from fewshot.ui.markup import block, escaped, notice
 from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
 from fewshot.ui.names_results import names_html, summary
 from fewshot.ui.outdated import build_outdated, keep_watch
-from fewshot.ui.pad import drawing_pad
+from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import SettingsPanel, model_status
@@ -70,9 +70,11 @@ def build_names_tab(settings: SettingsPanel) -> None:
             message = block(WELCOME, elem_id="names-message")
             found = block(elem_id="names-results")
     held = [names, template, queries, settings.model]
+    unsent = gr.Textbox(visible=False)
     ask.click(None, held, outdated.asked, js=outdated.asked_js, **_QUIET)
+    ask.click(None, None, unsent, js=unsent_js("#pad-names"), **_QUIET)
     run = ask.click(
-        find_names, [outdated.asked, *held],
+        find_names, [outdated.asked, unsent, *held],
         [ask, stop, progress, outdated.answered, outdated.problem, message, found],
         concurrency_id="engine", concurrency_limit=2, **_QUIET,
     )  # fmt: skip
@@ -91,12 +93,18 @@ def _idle() -> list[Any]:
 
 @shown
 def find_names(
-    asked: str, text: str | None, template: str, gallery: inputs.Gallery, model: str | None
+    asked: str,
+    unsent: str,
+    text: str | None,
+    template: str,
+    gallery: inputs.Gallery,
+    model: str | None,
 ) -> Iterator[list[Any]]:
     """Ask CLIP for the names of pictures: updates for what the click on *Find names* names.
 
     Args:
         asked: what the inputs hold, for :mod:`fewshot.ui.outdated`.
+        unsent: what the pad is for where it holds a drawing which was not added, or nothing.
         text: the pasted list.
         template: a name in ``template_sets()``, or a template.
         gallery: the pictures.
@@ -106,6 +114,7 @@ def find_names(
         bar = progress_bar("Reading names and pictures")
         busy = [gr.update(interactive=False), gr.update(visible=True), bar]
         yield [*busy, gr.skip(), "", gr.skip(), gr.skip()]
+        check_none_unsent(unsent)
         listed = read_names(text)
         pictures = inputs.queries_of_gallery(gallery, "below the names", MAX_PICTURES)
         support = SupportSet(listed.names, (), np.zeros(0, np.int64))

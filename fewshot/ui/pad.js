@@ -78,4 +78,12 @@ watch("value", () => {
   sent = 0;
   redraw();
 });
+// For a class that moves up, and its drawing with it; what is on its way to the server stays.
+canvas.taken = () => strokes.splice(sent);
+canvas.give = (moved) => {
+  strokes.push(...moved);
+  cleared = [];
+  if (moved.length) element.querySelector("details").open = true;
+  redraw();
+};
 redraw();

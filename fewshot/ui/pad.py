@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from fewshot.types import InputError
 from fewshot.ui import files, inputs
 from fewshot.ui.errors import shown
 
@@ -50,6 +51,28 @@ def drawing_pad(label: str, elem_id: str, gallery: gr.Gallery) -> gr.HTML:
     kept.success(add_drawing, [drawn, gallery], [pad, gallery], **quiet)
     kept.failure(None, None, pad, js="() => 'failed'", **quiet)
     return pad
+
+
+def unsent_js(within: str) -> str:
+    """For the browser: what the pad in sight is for whose drawing was not added, or nothing.
+
+    Args:
+        within: CSS selector of what the pads lie in.
+    """
+    return f"""() => {{
+      const pads = [...document.querySelectorAll("{within} canvas.unsent")];
+      const seen = pads.find((pad) => pad.closest("details").offsetParent !== null);
+      return seen ? seen.getAttribute("aria-label").replace("Drawing pad for", "").trim() : "";
+    }}"""
+
+
+def check_none_unsent(unsent: str) -> None:
+    """Raise InputError for what :func:`unsent_js` found."""
+    if unsent:
+        raise InputError(
+            f"The drawing on the pad for {unsent} is not among the pictures yet: press “Add "
+            "drawing” there, or “Clear”."
+        )
 
 
 @shown

@@ -104,8 +104,8 @@ def build_results_panel() -> ResultsPanel:
         message, table, look, look_progress, cards, similarities, *buttons, kept, row, looks
     )
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    # The last row chosen is answered last.
-    table.select(cards_of_row, [kept, looks], [cards, row], trigger_mode="always_last", **quiet)
+    # Each click, in their order: of those that "always_last" puts off, the row is forgotten.
+    table.select(cards_of_row, [kept, looks], [cards, row], trigger_mode="multiple", **quiet)
     return panel
 
 

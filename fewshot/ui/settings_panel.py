@@ -95,10 +95,12 @@ def build_settings_panel() -> SettingsPanel:
     reset.click(lambda: defaults, None, values, **quiet)
     reset.click(fill_models, None, [model, status, download], **quiet)
     model.change(model_status, model, [status, download], **quiet)
-    download.click(
+    downloading = download.click(
         downloaded, model, [status, download], concurrency_id="download", concurrency_limit=1,
         **quiet,
     )  # fmt: skip
+    # Of the model that is chosen by now.
+    downloading.success(model_status, model, [status, download], **quiet)
     return SettingsPanel([*values, model], model, status, download)
 
 
@@ -189,9 +191,8 @@ def downloaded(model: str | None):
     busy = gr.update(interactive=False)
     try:
         for share in clip_files.download(model):
-            yield [progress_bar("Downloading", share), busy]
+            yield [progress_bar(f"Downloading {model}", share), busy]
     except Exception as error:
         why = escaped(sentence(error))
         yield [notice(why, "problem"), gr.update(interactive=True)]
         raise gr.Error(why, print_exception=False) from error
-    yield model_status(model)

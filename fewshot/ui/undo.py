@@ -22,7 +22,8 @@ class Undo:
 
     Attributes:
         before: what :func:`remembered` was given, the latest last.
-        button: brings that back; hidden while there is nothing.
+        button: brings that back, and puts what was there instead behind all others, so that the
+            next clicks come round to it again; hidden while there is nothing.
     """
 
     before: gr.State
@@ -47,9 +48,7 @@ def remembered(before: tuple[Sequence[Any], ...] | None, *values: Any) -> list[A
         before: what is kept already.
         values: of the classes panel's inputs, the queries, and whatever else goes with them.
     """
-    (path, as_list, count, *slots), queries = _parted(values)
-    filled = any(any(slot) for slot in classes_panel.slots_of(count, slots))
-    if not (queries or (as_list and path) or filled):
+    if not _something(values):
         return [gr.skip(), gr.skip()]
     return [(*(before or ()), values)[-MOST:], gr.update(visible=True)]
 
@@ -71,8 +70,12 @@ def import_remembered(
 
 
 @shown
-def brought_back(before: tuple[Sequence[Any], ...] | None) -> list[Any]:
-    """Updates for the undo's outputs, the classes panel's, the queries and what goes with them."""
+def brought_back(before: tuple[Sequence[Any], ...] | None, *values: Any) -> list[Any]:
+    """Updates for the undo's outputs, the classes panel's, the queries and what goes with them.
+
+    Args:
+        before, values: as in :func:`remembered`.
+    """
     if not before:
         raise InputError("What was here before is no longer kept.")
     *earlier, last = before
@@ -82,8 +85,17 @@ def brought_back(before: tuple[Sequence[Any], ...] | None) -> list[Any]:
         of_kind = classes_panel.listed(path, inputs.read_zip(path))[: classes_panel.N_OF_KIND]
         classes[: classes_panel.N_OF_KIND] = of_kind
     with_them = last[len(last) - N_WITH :]
+    if _something(values):
+        earlier.insert(0, values)
     button = gr.update(visible=bool(earlier))
     return [tuple(earlier), button, *classes, queries or [], *with_them]
+
+
+def _something(values: Sequence[Any]) -> bool:
+    """Whether there is anything to lose."""
+    (path, as_list, count, *slots), queries = _parted(values)
+    filled = any(any(slot) for slot in classes_panel.slots_of(count, slots))
+    return bool(queries or (as_list and path) or filled)
 
 
 def _parted(values: Sequence[Any]) -> tuple[list[Any], inputs.Gallery]:
