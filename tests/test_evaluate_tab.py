@@ -447,7 +447,9 @@ def tab(window: BrowserContext, page_url: str) -> Iterator[Callable[..., Page]]:
 
 def evaluate(page: Page) -> None:
     page.click("#evaluate")
-    expect(page.locator("#evaluate-csv")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#evaluate")).to_be_disabled()
+    expect(page.locator("#evaluate")).to_be_enabled(timeout=WAIT)
+    expect(page.locator("#evaluate-csv")).to_be_visible()
     expect(page.locator("#evaluate-stop")).to_be_hidden()
 
 
@@ -470,6 +472,13 @@ def test_the_example_gives_a_table_plots_and_pictures(tab: Callable[..., Page]) 
     expect(page.locator("#evaluate-scores")).to_have_css("opacity", "0.5")
     page.fill("#evaluate-ways input", "20")  # taken back
     expect(outdated).to_have_count(0)
+    # Again, as soon as it can be pressed: it runs, and its figures are not called outdated.
+    page.fill("#evaluate-ways input", "10")
+    evaluate(page)
+    expect(outdated).to_have_count(0)
+    expect(page.locator("#evaluate-scores")).to_have_css("opacity", "1")
+    page.fill("#evaluate-ways input", "20")
+    evaluate(page)
     row = page.locator("#evaluate-scores tr[data-method=pixels]")
     expect(row.locator(".accuracy")).to_have_text(re.compile(r"^\d+\.\d\d ± \d\.\d\d %$"))
     # Two parts of one bar: the accuracy, and its interval above.

@@ -499,6 +499,17 @@ def test_a_row_of_the_table_shows_its_cards(answered: Page) -> None:
     rows.nth(0).get_by_role("button").press("Enter")  # by keyboard too
     expect(answered.locator(".question small")).to_have_text(task.queries[0].name)
     assert labels(answered) == [task.answers[0]] * 3
+    # Two at once: what is marked in the end is what is shown.
+    answered.evaluate(
+        "numbers => numbers.forEach(i => document.querySelectorAll('tr[data-query]')[i].click())",
+        [1, other],
+    )
+    expect(rows.nth(other)).to_have_class("chosen")
+    expect(answered.locator(".question small")).to_have_text(task.queries[other].name)
+    answered.wait_for_timeout(500)  # nor does the other's answer come later
+    expect(answered.locator(".question small")).to_have_text(task.queries[other].name)
+    rows.nth(0).locator("td").first.click()
+    expect(answered.locator(".question small")).to_have_text(task.queries[0].name)
     assert (
         f"{len(task.queries)} of {len(task.queries)} right"
         in answered.locator(".tally").inner_text()
