@@ -747,6 +747,23 @@ def test_a_small_zip_fills_the_slots(page: Page, zip_of: Callable, drawings: Cal
     assert labels(page) == ["Letter 1"] * 3
 
 
+def test_while_a_zip_is_read_it_is_said_and_no_other_is_taken(page: Page, zip_of: Callable) -> None:
+    held, released = [], []
+    page.route("**/queue/join**", lambda r: r.continue_() if released else held.append(r))
+    import_zip(page, zip_of("letters.zip", n_classes=3, shots=1))
+    expect(page.locator("#import-note progress")).to_be_visible()
+    expect(page.locator("#import-zip")).to_be_disabled()
+    page.get_by_label("Name of class 1", exact=True).fill("typed meanwhile")
+    released.append(True)
+    for request in held:
+        request.continue_()
+    expect(page.get_by_label("Name of class 3", exact=True)).to_have_value("Letter 2", timeout=WAIT)
+    expect(page.locator("#import-note progress")).to_have_count(0)
+    expect(page.locator("#import-zip")).to_be_enabled()
+    page.click("#bring-back")
+    expect(page.get_by_label("Name of class 1", exact=True)).to_have_value("typed meanwhile")
+
+
 def test_a_large_zip_is_listed_and_what_it_lacks_is_named(
     page: Page, zip_of: Callable, drawings: Callable
 ) -> None:
