@@ -84,10 +84,10 @@ class ClipRecipe(RunRecipe):
 CLIP_RECIPE = ClipRecipe()
 # For two CPU cores and 90 minutes. A batch of 256 goes one and a half times as fast there as one
 # of 1,024, whose feature maps leave the caches, and gives four times the steps; most views are
-# small: 870, 570 and 340 a second at 32, 48 and 64 pixels. Muon takes a tenth more time a step than
+# small: 850, 550 and 300 a second at 32, 48 and 64 pixels. Muon takes a tenth more time a step than
 # AdamW; after 1,200 steps, on validation classes, it was ahead by 4 points at 1 shot and at 5.
-# With AdamW, mixed=0.5 and turned=0.25 the whole run named 7 % fewer nouns and was 0.7 points worse
-# at telling 5 new classes apart; which of the changes did what was not tried.
+# With AdamW, mixed=0.5 and turned=0.25 a whole run of 12,000 steps was 7 points behind on nouns and
+# 0.7 at telling 5 new classes apart; which of the changes did what was not tried.
 CLIP_RECIPE_ON_CPU = ClipRecipe(
     steps=11_500,
     batch=256,
