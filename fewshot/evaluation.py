@@ -249,7 +249,7 @@ class Evaluator:
             on_progress(done / len(episodes), "evaluating")
             for name, method in self._methods.items():
                 began = time.perf_counter()
-                probabilities = _answers(method, batch, embedded)
+                probabilities = _answers(method, batch, embedded).cpu()  # waits for a GPU
                 tallies[name].add(batch, probabilities, time.perf_counter() - began)
             done += len(batch)
             # Figures are over all episodes so far: made after each of very many small batches they

@@ -75,7 +75,11 @@ def batch_hard_triplet_loss(x: Tensor, labels: Tensor, margin: float) -> Tensor:
     usable = (same & ~itself).any(1) & (~same).any(1)
     if not usable.any():
         return x.sum() * 0
-    return triplet_loss(x[usable], x[hardest_positive[usable]], x[hardest_negative[usable]], margin)
+    # On a CPU the gradient of x[rows] is summed in any order, that of a selection in one.
+    positive, negative = (
+        x.index_select(0, rows[usable]) for rows in (hardest_positive, hardest_negative)
+    )
+    return triplet_loss(x[usable], positive, negative, margin)
 
 
 def relation_loss(logits: Tensor, labels: Tensor) -> Tensor:

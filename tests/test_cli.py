@@ -19,7 +19,7 @@ from PIL import Image
 from tiny_clip import write_tiny_clip
 
 from fewshot.cli import main
-from fewshot.cli.arguments import write_json, write_text
+from fewshot.cli.arguments import output_path, write_json, write_text
 from fewshot.compare import COMPARED, compare
 from fewshot.evaluation import Evaluator
 from fewshot.examples import example_task
@@ -179,6 +179,19 @@ def test_evaluate_stopped_by_ctrl_c_reports_what_it_has(data, tmp_path, capsys, 
     assert "Stopped" in capsys.readouterr().err
 
 
+def test_ctrl_c_while_embedding_ends_at_once(data, tmp_path, capsys, monkeypatch):
+    output = tmp_path / "out.json"
+
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(Evaluator, "embed", interrupted)
+    arguments = ["evaluate", "--data", str(data), "--methods", "pixels", "--ways", "5"]
+    assert main([*arguments, "--json", str(output)]) == 130
+    assert "interrupted" in capsys.readouterr().err and not output.exists()
+
+
 def test_evaluate_within_alphabet_and_on_a_tree(data, capsys):
     arguments = ["evaluate", "--ways", "5", "--episodes", "5", "--methods", "prototype"]
     assert main([*arguments, "--data", str(data), "--within-alphabet"]) == 0
@@ -325,6 +338,12 @@ def test_an_output_that_cannot_be_written(capsys, support_zip, tmp_path):
     output = str(tmp_path / "file" / "out.json")
     arguments = ["classify", "--support", str(support_zip), "--query", query, "--json", output]
     assert "out.json" in refused(capsys, *arguments)
+
+
+def test_the_folder_one_is_in_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert output_path(".").name == tmp_path.name
+    assert output_path("new").name == "new"
 
 
 @pytest.mark.parametrize(

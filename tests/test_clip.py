@@ -151,13 +151,20 @@ def test_a_model_whose_card_says_so_has_a_temperature_for_pictures_alone(folder,
     )
 
 
-def test_preprocessing_is_in_the_digest(folder, encoder, tmp_path):
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        ("preprocess_cfg", {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5]}),
+        ("model_cfg", {"quick_gelu": True}),  # of the same weights
+    ],
+)
+def test_configuration_is_in_the_digest(folder, encoder, tmp_path, part, changed):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     assert load_clip(find_clip(str(copy))).digest == encoder.digest
     file = copy / "open_clip_config.json"
     config = json.loads(file.read_text())
-    config["preprocess_cfg"] = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5]}
+    config[part] |= changed
     file.write_text(json.dumps(config))
     assert load_clip(find_clip(str(copy))).digest != encoder.digest
 

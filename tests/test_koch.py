@@ -173,6 +173,11 @@ def test_training_goes_on_and_comes_back_as_an_encoder(tree, tmp_path, monkeypat
     assert all(not torch.equal(trained[name], start[name]) for name in start)
 
     monkeypatch.setenv("FEWSHOT_KOCH", str(output))
+    with pytest.MonkeyPatch.context() as patch:  # of the network alone: methods compare on the CPU
+        patch.setattr("fewshot.encoders.koch_encoder.best_device", lambda: torch.device("meta"))
+        elsewhere = KochEncoder(output)
+    assert {p.device.type for p in elsewhere._network.parameters()} == {"meta"}
+    assert {p.device.type for p in elsewhere.pair_head().parameters()} == {"cpu"}
     encoder = get_encoder("koch")
     assert isinstance(encoder, KochEncoder) and get_encoder("koch") is encoder
     drawn = load_omniglot("background", tree).pool().pictures[:12:4]

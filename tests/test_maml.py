@@ -167,6 +167,15 @@ def test_any_number_of_classes_in_any_order(network, ways) -> None:
 # The method
 
 
+def test_too_many_pictures_are_refused_in_both_ways(monkeypatch) -> None:
+    monkeypatch.setattr(maml_method, "MOST_SHOWN", len(LABELS) - 1)
+    support = support_of(LABELS)
+    with pytest.raises(InputError, match="too many: show at most"):
+        METHODS["maml"](ENCODER).fit(support)
+    with pytest.raises(InputError, match="too many: show at most"):
+        METHODS["maml"](ENCODER).predict_batch(batch_of([support]), torch.from_numpy(QUERIES[None]))
+
+
 def test_tasks_in_portions(monkeypatch) -> None:
     supports = [support_of(LABELS, seed) for seed in range(5)]
     queries = torch.from_numpy(np.stack([QUERIES[i : i + 3] for i in range(5)]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -130,16 +131,23 @@ def _with_network(
     network = ConvNet(config).to(device)
     optimizer = torch.optim.AdamW(network.parameters())
 
-    def learn(batch: torch.Tensor) -> None:
+    def learn(batch: torch.Tensor) -> torch.Tensor:
         with autocast(device):
             loss = network(batch).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        return loss.detach()
 
     sample = torch.rand(BATCH, 1, config.input_size, config.input_size, device=device)
+
+    def learn_all(batches: Iterable[torch.Tensor]) -> None:
+        for batch in batches:
+            loss = learn(batch.to(device))
+        loss.item()  # waits for a GPU
+
     learn(sample)
-    learning = seconds(lambda: [learn(sample) for _ in range(NETWORK_BATCHES)])
+    learning = seconds(lambda: learn_all([sample] * NETWORK_BATCHES))
     alone = NETWORK_BATCHES * BATCH / learning
 
     loader = DataLoader(
@@ -152,17 +160,17 @@ def _with_network(
     for _ in loader:  # starts the workers and warms the file cache
         pass
     baseline = BASELINE_IMAGES / seconds(lambda: [None for _ in loader])
-    their_run = seconds(lambda: [learn(batch.to(device)) for batch in loader])
+    their_run = seconds(lambda: learn_all(loader))
 
     run = start(recipe, config, data)
 
-    def our_run() -> None:
+    def ours() -> Iterator[torch.Tensor]:
         for step in range(BASELINE_IMAGES // BATCH):
             generator = step_generator(0, step, device)
             drawn = draw_images(4 * len(data.ink), data.n_images, BATCH, generator)
-            learn(data.views(*drawn, run.objective.recipe, generator))
+            yield data.views(*drawn, run.objective.recipe, generator)
 
-    return alone, baseline, their_run / seconds(our_run)
+    return alone, baseline, their_run / seconds(lambda: learn_all(ours()))
 
 
 def _thickened(image: Image.Image) -> Image.Image:

@@ -65,6 +65,7 @@ def output_path(text: str) -> Path:
     """
     path = Path(text)
     try:
+        path = path if path.name else path.resolve()  # of “.”
         if not path.parent.is_dir():
             raise argparse.ArgumentTypeError(
                 f"there is no folder {path.parent} to write {path.name} to: make it first"

@@ -130,11 +130,11 @@ def run(arguments: argparse.Namespace) -> None:
 def _run_all(evaluator: Evaluator, tasks: list[Task]) -> list[tuple[dict, Evaluation]]:
     """Every task's protocol and figures, printed as they come.
 
-    Ctrl-C ends with the figures so far; a second one ends at once.
+    Ctrl-C ends with the figures so far; a second one, or one before the first figures, at once.
     """
     status, runs, stop = Status(), [], []
+    embedded = evaluator.embed([episodes for _, episodes in tasks], status)
     with stopping(stop):
-        embedded = evaluator.embed([episodes for _, episodes in tasks], status)
         for protocol, episodes in tasks:
             steps = evaluator.steps(episodes, embedded, status)
             result = next(steps)
@@ -206,18 +206,23 @@ def _shown(shots: int | tuple[int, int]) -> str:
     return "-".join(map(str, shots)) if isinstance(shots, tuple) else str(shots)
 
 
+def _named(dataset: str) -> str:
+    """A data set by its own name, or its file's or folder's."""
+    return Path(dataset).name or Path(dataset).resolve().name
+
+
 def _tasks(arguments: argparse.Namespace, loaded: Dataset) -> list[Task]:
     """A task for each number of ways and of shots, with the protocol as the JSON names it."""
     from fewshot.episodes import Protocol, draw_episodes, names_episode
 
     pool, fixed = loaded.pool, loaded.fixed
-    facts: dict = {"dataset": Path(arguments.dataset).name}
+    facts: dict = {"dataset": _named(arguments.dataset)}
     if fixed is not None:
         return [(facts | {"ways": len(next(iter(fixed)).classes), "shots": 1}, fixed)]
     if arguments.dataset in ("omniglot", "photos"):
         facts["split"] = arguments.split or "evaluation"
     if arguments.query_dataset is not None:
-        facts["query_dataset"] = Path(arguments.query_dataset).name
+        facts["query_dataset"] = _named(arguments.query_dataset)
     tasks = []
     for ways, shots in product(arguments.ways, arguments.shots):
         drawn = {"ways": ways or len(pool.classes), "shots": shots}

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from fewshot.content_cache import ContentCache
 from fewshot.device import autocast, best_device, has_fast_bf16
 from fewshot.encoders.base import Box, Encoder, short_hash, view_seed
-from fewshot.encoders.clip_models import WEIGHTS_FILE, ClipFolder
+from fewshot.encoders.clip_models import CONFIG_FILE, WEIGHTS_FILE, ClipFolder
 from fewshot.encoders.weights import sha256
 from fewshot.metrics import normalise
 from fewshot.types import InputError, Picture
@@ -53,6 +53,7 @@ class ClipEncoder(Encoder):
         *,
         model: str,
         checkpoint: str,
+        configuration: str = "",
         licence: str,
         caution: str = "",
         crop: float = 0.0,
@@ -65,6 +66,8 @@ class ClipEncoder(Encoder):
             network, preprocess, tokenizer: as open_clip makes them.
             model: how it was chosen.
             checkpoint: SHA-256 of its weights.
+            configuration: the file beside them, as some of it leaves them as they are: the
+                activation function, for one.
             licence: of the weights.
             caution: where not to trust it, one sentence for people.
             crop: a picture's embedding is the weighted mean over the whole, its mirror image and
@@ -84,7 +87,7 @@ class ClipEncoder(Encoder):
         # Without the addresses of functions, which are others in each process.
         prepared = re.sub(r" at 0x\w+", "", repr(preprocess))
         looked = f"-looks-whole{WHOLE}-crop{crop}-enlarge{enlarge}" if crop else ""
-        self.digest = f"clip-{checkpoint}-{short_hash(prepared)}{looked}"
+        self.digest = f"clip-{checkpoint}-{short_hash(prepared + configuration)}{looked}"
         self._crop, self._enlarge = crop, enlarge
         self.source = f"open_clip, {model}"
         self.licence = licence
@@ -265,6 +268,7 @@ def load_clip(folder: ClipFolder) -> ClipEncoder:
         tokenizer,
         model=folder.name,
         checkpoint=sha256(folder.path / WEIGHTS_FILE),
+        configuration=(folder.path / CONFIG_FILE).read_text("utf-8"),
         licence=folder.licence,
         caution=folder.caution,
         crop=folder.crop,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -71,7 +72,8 @@ class KochEncoder(Encoder):
         self.source = f"trained on {card['data']['name']}"
         self.licence = card["licence"]
         self._device = best_device()
-        self._head = network.head.eval()
+        # Another one: methods compare on the CPU, wherever the network goes.
+        self._head = copy.deepcopy(network.head).eval()
         self._network = network.eval().to(self._device, memory_format=torch.channels_last)
 
     def embed(self, pictures: Sequence[Picture]) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ def tune_last_block(
     *,
     steps: int,
     learning_rate: float,
-    should_stop: Callable[[], bool] = lambda: False,
 ) -> ClipEncoder:
     """A copy of an encoder whose image tower's last block has learned from a support set.
 
@@ -44,7 +43,6 @@ def tune_last_block(
         pictures: the support set's.
         labels: ``(n,)`` int64, every class from 0 on at least once.
         steps, learning_rate: how far to go.
-        should_stop: asked before every step; True ends the tuning where it is.
 
     Raises:
         InputError: the tower's last block is not known, or there are too many pictures.
@@ -72,8 +70,6 @@ def tune_last_block(
     block.requires_grad_()
     optimizer = torch.optim.SGD([rows, *block.parameters()], learning_rate, momentum=MOMENTUM)
     for _ in range(steps):
-        if should_stop():
-            break
         logits = encoder.temperature * embedded() @ F.normalize(rows, dim=1).T
         loss = F.cross_entropy(logits, targets)
         optimizer.zero_grad()
@@ -81,7 +77,8 @@ def tune_last_block(
         optimizer.step()
     tower.requires_grad_(False)
     facts = [f"{p.digest}-{label}" for p, label in zip(pictures, labels.tolist(), strict=True)]
-    key = hashlib.blake2b(repr((sorted(facts), steps, learning_rate)).encode(), digest_size=16)
+    settings = (sorted(facts), steps, learning_rate, encoder.temperature)
+    key = hashlib.blake2b(repr(settings).encode(), digest_size=16)
     return encoder.with_tower(tower, key.hexdigest())
 
 

@@ -47,11 +47,7 @@ class Maml(Method):
         Raises:
             InputError: the encoder carries no network to adapt, or there are too many pictures.
         """
-        if len(support.labels) > MOST_SHOWN:
-            raise InputError(
-                f"MAML learns from all pictures together, and {len(support.labels):,} are too "
-                f"many: show at most {MOST_SHOWN:,}."
-            )
+        _check_few(len(support.labels))
         self.network_ = self.encoder.maml_network()
         shown = SupportBatch.of(support)
         with torch.no_grad():
@@ -73,7 +69,12 @@ class Maml(Method):
 
     @torch.no_grad()
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
-        """See :class:`Method`."""
+        """See :class:`Method`.
+
+        Raises:
+            InputError: as :meth:`fit`.
+        """
+        _check_few(support.embeddings.shape[1])
         network = self._network_on(queries.device)
         shown = support.embeddings.shape[1] + queries.shape[1]
         at_once = max(1, min(TASKS_AT_ONCE, PICTURES_AT_ONCE // shown))
@@ -86,3 +87,11 @@ class Maml(Method):
         if device.type == "cpu":
             return network
         return copy.deepcopy(network).to(device)  # the encoder's own stays where it is
+
+
+def _check_few(shown: int) -> None:
+    if shown > MOST_SHOWN:
+        raise InputError(
+            f"MAML learns from all pictures together, and {shown:,} are too many: show at most "
+            f"{MOST_SHOWN:,}."
+        )

@@ -76,11 +76,6 @@ def load_characters(
 ) -> Characters:
     """The background alphabets on the device, some set aside for validation."""
     data = load_omniglot("background", folder)
-    if recipe.validation_alphabets >= len(data.alphabet_names):
-        raise InputError(
-            f"Keeping {recipe.validation_alphabets} alphabets for validation leaves none of the "
-            f"{len(data.alphabet_names)} in the data to train on."
-        )
     training, held_out = split_alphabets(data.alphabets, recipe.validation_alphabets)
     ink = torch.from_numpy(ink_of(data, size))
     groups = torch.from_numpy(data.alphabets)

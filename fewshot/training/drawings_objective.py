@@ -129,4 +129,5 @@ class DrawingsObjective(Objective):
         distances = -(x @ x.T).detach()
         n_pairs = self.recipe.batch * self.recipe.images_per_class
         first, second, same = draw_pairs(labels, n_pairs, generator, distances, self.recipe.hard)
-        return x[first], x[second], same
+        # On a CPU the gradient of x[first] is summed in any order, that of a selection in one.
+        return x.index_select(0, first), x.index_select(0, second), same

@@ -55,7 +55,9 @@ class KochObjective(Objective):
         views = self.distorted(data.ink[labels, numbers], generator)
         x = self.network.embed(views.contiguous(memory_format=torch.channels_last))
         first, second, same = draw_pairs(labels, recipe.pairs, generator)
-        return pair_loss(self.network.head(x[first], x[second]), same)
+        # On a CPU the gradient of x[first] is summed in any order, that of a selection in one.
+        pairs = x.index_select(0, first), x.index_select(0, second)
+        return pair_loss(self.network.head(*pairs), same)
 
     def distorted(self, ink: Tensor, generator: torch.Generator) -> Tensor:
         """``(b, 105, 105)`` uint8 to ``(b, 1, 105, 105)`` in 0..1, each distorted in its way."""

@@ -14,6 +14,7 @@ from fewshot.episodes import Episode, Protocol, draw_episodes
 from fewshot.temperature import likeliest_temperature
 from fewshot.training.objectives import DrawingsObjective, TrainingData
 from fewshot.training.recipe import HELD_OUT_ALPHABETS
+from fewshot.types import InputError
 
 EPISODES = 300
 WAYS = 20
@@ -41,11 +42,17 @@ def split_alphabets(groups: np.ndarray, held_out: int) -> tuple[np.ndarray, np.n
 
     Args:
         groups: ``(classes,)`` alphabet ids.
-        held_out: how many alphabets to keep for validation, fewer than there are.
+        held_out: how many alphabets to keep for validation.
+
+    Raises:
+        InputError: there are no more of them.
     """
     alphabets = np.unique(groups)
     if held_out >= len(alphabets):
-        raise ValueError(f"{held_out} of {len(alphabets)} alphabets kept out leaves none to train")
+        raise InputError(
+            f"Keeping {held_out} alphabets for validation leaves none of the {len(alphabets)} in "
+            "the data to train on."
+        )
     # The same ones whatever a run's seed, so that runs are compared on the same characters.
     chosen = np.random.default_rng(0).permutation(alphabets)[:held_out]
     kept_out = np.isin(groups, chosen)
