@@ -307,6 +307,9 @@ def test_texts_are_all_nouns_and_the_batchs_symbols(data) -> None:
     for seed in range(20):
         chosen = _text_classes(data, targets, 1, torch.Generator().manual_seed(seed)).tolist()
         assert sorted(chosen) == [0, 1, 2, 5]
+    more = torch.eye(6)[[3, 5]]  # of which one alone was asked for
+    chosen = _text_classes(data, more, 1, torch.Generator().manual_seed(0)).tolist()
+    assert sorted(chosen) == [0, 1, 2, 3, 5]
 
 
 def test_the_loss_over_several_positives_by_hand() -> None:
