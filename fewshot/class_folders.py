@@ -130,17 +130,20 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
     if limited:
         _check_set_size(origin, files)
     names = _class_names(origin, folders, skipped)
-    classes = []
+    classes, broken = [], []
     budget = _Budget(origin, images.MAX_SET_PIXELS if limited else math.inf)
     for folder, name in names.items():
-        if pictures := _decoded(folders[folder], skipped, budget):
+        pictures, refusals = _decoded(folders[folder], budget)
+        broken += refusals
+        skipped += refusals
+        if pictures:
             classes.append((name, pictures))
         else:
             skipped.append(f"The folder {quoted(folder)} has no picture and makes no class.")
     if not classes:
         raise InputError(
-            f"{quoted(origin)} has {len(files)} files in class folders and none is a picture that "
-            f"can be used, the first because {skipped[0].rstrip('.')}."
+            f"None of the files in the class folders of {quoted(origin)} is a picture that can be "
+            f"used, the first because {(broken or skipped)[0].rstrip('.')}."
         )
     return ClassFolders(tuple(classes), tuple(skipped))
 
@@ -212,8 +215,9 @@ def _check_set_size(origin: str, files: list[_Found]) -> None:
         )
 
 
-def _decoded(files: list[_Found], skipped: list[str], budget: _Budget) -> tuple[Picture, ...]:
-    pictures = []
+def _decoded(files: list[_Found], budget: _Budget) -> tuple[tuple[Picture, ...], list[str]]:
+    """The pictures, and a sentence for each file that is none."""
+    pictures, refusals = [], []
     for file in files:
         try:
             images.check_file_size(file.size, file.name)  # before a zip entry is unpacked
@@ -223,8 +227,8 @@ def _decoded(files: list[_Found], skipped: list[str], budget: _Budget) -> tuple[
         except (_DamagedZipError, _SpentError):
             raise
         except InputError as error:
-            skipped.append(str(error))
-    return tuple(pictures)
+            refusals.append(str(error))
+    return tuple(pictures), refusals
 
 
 def _is_litter(*parts: str) -> bool:

@@ -24,6 +24,9 @@ class ContentCache:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._rows
+
     def get(
         self, keys: Sequence[Hashable], compute: Callable[[list[int]], Sequence[np.ndarray]]
     ) -> list[np.ndarray]:

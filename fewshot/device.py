@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+
+from fewshot.types import InputError
 
 
 def best_device() -> torch.device:
@@ -58,11 +62,62 @@ def gpu(duration: int = 60) -> Callable[[Callable], Callable]:
     """Decorate a function that may use a GPU for up to ``duration`` seconds.
 
     On ZeroGPU the call runs in another process, with arguments and result pickled and every
-    mutation lost, so decorated functions take and return CPU arrays and change nothing. Anywhere
-    else the function is returned as it is.
+    mutation lost, so decorated functions take and return CPU arrays and change nothing; an
+    InputError raised there is raised here. Anywhere else the function is returned as it is.
     """
     if not on_zero_gpu():
         return lambda function: function
     import spaces  # provided by the Space; nothing to install elsewhere
 
-    return spaces.GPU(duration=duration)
+    lent = spaces.GPU(duration=duration)
+    return lambda function: _refusing(lent(_refusals_as_results(function)))
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """An InputError on its way between processes, where ZeroGPU tells of no error but its class."""
+
+    sentence: str
+
+
+def _refusals_as_results(function: Callable) -> Callable:
+    """The function, or generator function, but that an InputError is its last result."""
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def steps(*args, **kwargs):
+            try:
+                yield from function(*args, **kwargs)
+            except InputError as error:
+                yield _Refused(str(error))
+
+        return steps
+
+    @functools.wraps(function)
+    def whole(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except InputError as error:
+            return _Refused(str(error))
+
+    return whole
+
+
+def _refusing(function: Callable) -> Callable:
+    """The function, or generator function, but that a refusal among its results is raised."""
+
+    def passed(result):
+        if isinstance(result, _Refused):
+            raise InputError(result.sentence)
+        return result
+
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def steps(*args, **kwargs):
+            with contextlib.closing(function(*args, **kwargs)) as results:
+                yield from map(passed, results)
+
+        return steps
+
+    return functools.wraps(function)(lambda *args, **kwargs: passed(function(*args, **kwargs)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from fewshot.encoders.base import Encoder
 from fewshot.types import Picture
 
 MAX_BYTES = 256 * 2**20
+AT_ONCE = 32  # pictures embedded without a pause
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,21 @@ class EmbeddingCache:
             # The time is kept as one more number behind the embedding, so that they go together.
             return [np.append(row.ravel(), share) for row in x]
 
-        keys = [(encoder.digest, n_views, picture.digest) for picture in pictures]
+        keys = _keys(encoder, pictures, n_views)
         rows = np.stack(self._rows.get(keys, compute))
         shape = (len(pictures), n_views, encoder.dim) if n_views else (len(pictures), encoder.dim)
         return Embedded(rows[:, :-1].reshape(shape), rows[:, -1])
+
+    def embedding(
+        self, encoder: Encoder, pictures: Sequence[Picture], n_views: int = 0
+    ) -> Iterator[float]:
+        """Embed what is not cached, pausing before each portion: the share of it that is done."""
+        keys = _keys(encoder, pictures, n_views)
+        missing = [p for p, key in zip(pictures, keys, strict=True) if key not in self._rows]
+        for start in range(0, len(missing), AT_ONCE):
+            yield start / len(missing)
+            self.embed(encoder, missing[start : start + AT_ONCE], n_views)
+
+
+def _keys(encoder: Encoder, pictures: Sequence[Picture], n_views: int) -> list[tuple]:
+    return [(encoder.digest, n_views, picture.digest) for picture in pictures]

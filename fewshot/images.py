@@ -29,6 +29,8 @@ MAX_SET_PIXELS = 5_000_000_000
 MAX_CLASS_NAME = 80  # characters
 # A progressive JPEG sends its picture in ten or so scans, and each is work for the whole of it.
 MAX_JPEG_SCANS = 100
+# It has some hundreds; one that is nothing but markers would take seconds to walk through.
+MAX_JPEG_MARKERS = 10_000
 # Of a JPEG's markers: below C0 a decoder drops them, and D0 to D7 part what belongs together.
 _JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
@@ -218,6 +220,8 @@ def pixels_to_decode(source: bytes | Path) -> int:
     progressive one each ten scans count as the whole.
     """
     try:
+        if isinstance(source, Path) and source.stat().st_size > MAX_PICTURE_BYTES:
+            return 0  # it will be refused unread
         data = source.read_bytes() if isinstance(source, Path) else source
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
@@ -236,9 +240,15 @@ def pixels_to_decode(source: bytes | Path) -> int:
 
 
 def jpeg_scans(data: bytes) -> int:
-    """How many scans the first picture in a JPEG has; what follows it, as a film may, is not it."""
-    scans, at = 0, 2
+    """How many scans the first picture in a JPEG has; what follows it, as a film may, is not it.
+
+    Past what is accepted it is not counted on, nor in a file of very many markers.
+    """
+    scans, markers, at = 0, 0, 2
     while found := _JPEG_MARKER.search(data, at):
+        markers += 1
+        if markers > MAX_JPEG_MARKERS or scans > MAX_JPEG_SCANS:
+            return MAX_JPEG_SCANS + 1
         kind, at = data[found.start() + 1], found.end()
         if kind == _END_OF_IMAGE:
             break

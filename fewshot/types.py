@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,6 +61,14 @@ class SupportSet:
     descriptions: tuple[str, ...] = ()
 
 
+def described(classes: Sequence[str], descriptions: Sequence[str]) -> tuple[str, ...]:
+    """What prompts call each class: its name, or "NAME, DESCRIPTION"."""
+    return tuple(
+        f"{name}, {more}" if more else name
+        for name, more in zip(classes, descriptions or ("",) * len(classes), strict=True)
+    )
+
+
 @dataclass(frozen=True)
 class Support:
     """A support set as one encoder sees it: what every method's ``fit`` takes.
@@ -94,11 +103,7 @@ class Support:
     @property
     def described(self) -> tuple[str, ...]:
         """What prompts call each class: its name, or "NAME, DESCRIPTION"."""
-        descriptions = self.descriptions or ("",) * len(self.classes)
-        return tuple(
-            f"{name}, {more}" if more else name
-            for name, more in zip(self.classes, descriptions, strict=True)
-        )
+        return described(self.classes, self.descriptions)
 
 
 @dataclass(frozen=True)

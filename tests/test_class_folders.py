@@ -204,8 +204,10 @@ def test_loose_pictures(make):
 
 def test_no_picture_among_the_files(make):
     message = refusal(make({"a/1.txt": b"one", "b/2.txt": b"two"}))
-    assert "has 2 files in class folders and none is a picture" in message
+    assert message.startswith("None of the files in the class folders of")
     assert "'a/1.txt' (3 bytes) is not a picture" in message
+    # What is told first is of a file in a class folder.
+    assert "'a/1.txt'" in refusal(make({"read.me": b"", "empty/": b"", "a/1.txt": b"one"}))
 
 
 def test_no_such_path(tmp_path):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import pickle
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -11,6 +17,7 @@ from fewshot.training.loop import start
 from fewshot.training.objectives import OBJECTIVES, TrainingData
 from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import step_generator
+from fewshot.types import InputError
 
 TINY = ConvNetConfig(input_size=16, stem=8, widths=(8, 16), pooled=(False, True), grid=2, dim=16)
 
@@ -79,3 +86,58 @@ def test_the_gpu_decorator_is_nothing_off_zero_gpu(monkeypatch):
         return x
 
     assert device.gpu(duration=5)(work) is work
+
+
+def test_a_refusal_comes_back_from_zero_gpu_as_it_was(monkeypatch):
+    """Of any other error that is raised there, the caller is told the class alone."""
+
+    def lent(function):
+        def told(call):
+            try:
+                return call()
+            except Exception as error:
+                raise RuntimeError(type(error).__name__) from error
+
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def steps(*arguments):
+                running = function(*arguments)
+                while (step := told(lambda: next(running, None))) is not None:
+                    yield pickle.loads(pickle.dumps(step))
+
+            return steps
+        return functools.wraps(function)(
+            lambda *arguments: pickle.loads(pickle.dumps(told(lambda: function(*arguments))))
+        )
+
+    asked = []
+    spaces = SimpleNamespace(GPU=lambda duration: (asked.append(duration), lent)[1])
+    monkeypatch.setitem(sys.modules, "spaces", spaces)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
+
+    @device.gpu(duration=5)
+    def whole(x):
+        """Twice."""
+        if x < 0:
+            raise InputError("give more than 0")
+        return 2 * x
+
+    @device.gpu()
+    def steps(x):
+        yield from range(1, x)
+        if x == 3:
+            raise InputError("not 3")
+        if x == 4:
+            raise KeyError("inside")
+
+    assert asked == [5, 60] and whole.__doc__ == "Twice." and whole(4) == 8
+    assert inspect.isgeneratorfunction(steps) and list(steps(5)) == [1, 2, 3, 4]
+    with pytest.raises(InputError, match="give more than 0"):
+        whole(-1)
+    running = steps(3)
+    assert [next(running), next(running)] == [1, 2]
+    with pytest.raises(InputError, match="not 3"):
+        next(running)
+    with pytest.raises(RuntimeError, match="KeyError"):
+        list(steps(4))

@@ -91,7 +91,7 @@ def test_portions_hold_the_same_episodes() -> None:
 
 
 def test_pictures_are_embedded_in_small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fewshot.embedding_cache import EmbeddingCache
+    from fewshot.embedding_cache import AT_ONCE, EmbeddingCache
     from fewshot.encoders.pixels import PixelEncoder
 
     monkeypatch.setattr("fewshot.compare.CACHE", EmbeddingCache())
@@ -100,7 +100,7 @@ def test_pictures_are_embedded_in_small_portions(monkeypatch: pytest.MonkeyPatch
         PixelEncoder, "embed", lambda self, x: (sizes.append(len(x)), embed(self, x))[1]
     )
     steps = [s for s in evaluate_in_steps(Request(**QUICK)) if isinstance(s, Step)]
-    assert max(sizes) == evaluate_engine.PICTURES_AT_ONCE and sum(sizes) <= 300
+    assert max(sizes) == AT_ONCE and sum(sizes) <= 300
     assert len(steps) == 2 + len(sizes)
     # Content is not embedded twice.
     before = len(sizes)
@@ -135,7 +135,7 @@ def test_a_sweep_goes_as_far_as_the_data() -> None:
         ({"seed": float("nan")}, "“Seed” cannot be nan"),
         ({"ways": 31}, "the data set has 30"),
         ({"queries": 10}, "1 shown and 10 asked of each class"),
-        ({"sweep": "shots", "queries": 9}, "too few for a sweep over shots: they have 1 pictures"),
+        ({"sweep": "shots", "queries": 9}, "too few for a sweep over shots: they have 1 picture "),
         ({"sweep": "ways", "queries": 10}, "too few for a sweep over ways: they have 0 classes"),
         ({"sweep": "x"}, "over ways or over shots"),
         ({"ways": 30, "queries": 9, "shots": 9, "episodes": 2_000}, "hold 1,080,000 pictures"),
@@ -324,13 +324,56 @@ def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(update == gr.skip() for update in twice.values())
 
 
+def slow(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run take a thousand seconds to its first step of a kind."""
+    clock = [0.0]
+    monkeypatch.setattr(evaluate_tab.time, "monotonic", lambda: clock[0])
+
+    def steps(request):
+        for step in evaluate_in_steps(request):
+            clock[0] += 1_000 * isinstance(step, kind)
+            yield step
+
+    monkeypatch.setattr(evaluate_tab, "evaluate_in_steps", steps)
+
+
 def test_a_run_that_takes_too_long_ends_with_the_figures_so_far(monkeypatch) -> None:
     monkeypatch.setattr(evaluate_tab, "SECONDS_BETWEEN", 0)
-    monkeypatch.setattr(evaluate_tab, "MOST_SECONDS", 0)
+    slow(Report, monkeypatch)
     names, values = handled()
     *_, end, _ = evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values)
     assert "Stopped after 25 of 200 episodes" in outputs(end)["message"]
     assert "A run ends after 15 minutes" in outputs(end)["problem"]
+
+
+def test_a_run_that_is_still_embedding_ends_as_well(monkeypatch) -> None:
+    slow(Step, monkeypatch)
+    names, values = handled()
+    *_, end = evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values)
+    assert end[: len(Buttons().idle())] == Buttons().idle()
+    found = outputs(end)
+    assert "A run ends after 15 minutes" in found.pop("problem")
+    assert all(value == gr.skip() for value in found.values())
+
+
+def test_an_error_leaves_the_figures_so_far(monkeypatch) -> None:
+    monkeypatch.setattr(evaluate_tab, "SECONDS_BETWEEN", 0)
+
+    def broken(request):
+        for step in evaluate_in_steps(request):
+            yield step
+            if isinstance(step, Report):
+                raise gr.Error("GPU task aborted")  # as ZeroGPU has it
+
+    monkeypatch.setattr(evaluate_tab, "evaluate_in_steps", broken)
+    names, values = handled()
+    updates = []
+    with pytest.raises(gr.Error, match="GPU task aborted"):
+        updates.extend(evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values))
+        raise AssertionError  # not reached
+    last = outputs(updates[-1])
+    assert "Stopped after 25 of 200 episodes" in last["message"]
+    assert "GPU task aborted" in last["problem"] and last["answered"] == "asked"
 
 
 def test_the_small_embedded_model_is_named(monkeypatch, tmp_path: Path) -> None:

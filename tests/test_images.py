@@ -515,6 +515,21 @@ def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch):
         decode(many, "many.jpg")
 
 
+def test_a_jpeg_of_nothing_but_markers_is_not_walked_through():
+    empty = b"\xff\xd8" + b"\xff\xe0\x00\x02" * (images.MAX_JPEG_MARKERS + 1)
+    assert images.jpeg_scans(empty) > images.MAX_JPEG_SCANS
+    assert images.jpeg_scans(empty[: 4 * images.MAX_JPEG_MARKERS]) == 0
+
+
+def test_a_file_too_large_for_a_picture_is_not_read_to_count_its_pixels(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(progressive())
+    assert images.pixels_to_decode(path) == 300 * 300
+    monkeypatch.setattr(images, "MAX_PICTURE_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr(Path, "read_bytes", None)
+    assert images.pixels_to_decode(path) == 0
+
+
 def test_what_follows_a_jpeg_is_no_scan_of_it():
     film = b"\xff\xda" * (images.MAX_JPEG_SCANS + 1)  # as a phone puts it behind a photo
     for jpeg in (progressive(), with_more_scans(progressive(), 20)):

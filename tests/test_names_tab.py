@@ -12,8 +12,12 @@ from tiny_clip import write_tiny_clip
 
 from fewshot.handwriting import draw
 from fewshot.types import InputError
+from fewshot.ui.busy import STOPPED, RunButtons
+from fewshot.ui.engine import TEXTS_AT_ONCE
 from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
 from fewshot.ui.names_tab import MAX_PICTURES, find_names
+
+BUTTONS = RunButtons(None, None, [None])
 
 
 @pytest.fixture
@@ -57,7 +61,8 @@ def test_names_are_found_by_clip_alone(
 
     monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
     names = [f"name {i}" for i in range(8)]
-    *_, last = find_names("asked", "", "\n".join([*names, "name 0"]), "drawing", gallery, None)
+    pasted = "\n".join([*names, "name 0"])
+    *_, last = find_names(BUTTONS, {}, "asked", "", pasted, "drawing", gallery, None)
     *_, answered, problem, message, html = last
     assert (answered, problem) == ("asked", "")
     assert "8 names, 2 pictures. 1 repeated line was left out." in message
@@ -89,11 +94,33 @@ def test_names_are_found_by_clip_alone(
 def test_what_is_missing_is_a_sentence_and_the_button_comes_back(
     unsent: str, names: str, pictures: int, model: str | None, sentence: str, gallery: list
 ) -> None:
-    running = find_names("asked", unsent, names, "photo", gallery[:1] * pictures, model)
+    asked = gallery[:1] * pictures
+    running = find_names(BUTTONS, {}, "asked", unsent, names, "photo", asked, model)
     updates = []
     with pytest.raises(gr.Error, match=sentence):
         updates.extend(running)
         raise AssertionError  # not reached
     # extend keeps what came before the error
-    assert updates[-1][0]["interactive"] is True
+    assert updates[-1][: len(BUTTONS.idle())] == BUTTONS.idle()
     assert sentence in updates[-1][4]
+
+
+def test_a_stop_ends_the_reading_of_names(
+    tmp_path: Path, gallery: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fewshot.encoders import get_encoder
+
+    monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
+    read, embed_texts = [], get_encoder("clip").embed_texts
+    stopping = {"asked": True}  # of an earlier run
+
+    def counted(texts):
+        read.append(len(texts))
+        stopping["asked"] = len(read) == 2
+        return embed_texts(texts)
+
+    monkeypatch.setattr(get_encoder("clip"), "embed_texts", counted)
+    names = "\n".join(f"name {i}" for i in range(400))
+    *_, last = find_names(BUTTONS, stopping, "asked", "", names, "plain", gallery, None)
+    assert read == [TEXTS_AT_ONCE] * 2
+    assert last == [*BUTTONS.idle(), gr.skip(), STOPPED, gr.skip(), gr.skip()]

@@ -664,9 +664,12 @@ def test_a_drawing_left_on_a_pad_is_asked_about(page: Page, drawings: Callable) 
     expect(page.locator("#problem-said")).to_contain_text(
         "The drawing on the pad for the picture to classify is not among the pictures yet"
     )
-    page.locator("#pad-query [data-do=add]").click()
+    # At once: a drawing that is on its way to the pictures is waited for.
+    page.evaluate("""() => {
+      document.querySelector("#pad-query [data-do=add]").click();
+      document.querySelector("#classify").click();
+    }""")
     expect(thumbnails(page, "#queries")).to_have_count(2)
-    page.click("#classify")
     expect(page.locator("tr[data-query]")).to_have_count(2, timeout=WAIT)
 
 
@@ -876,6 +879,12 @@ def test_stop_gives_the_page_back(page: Page, zip_of: Callable, drawings: Callab
     expect(page.locator("#stop")).to_be_hidden()
     expect(page.locator(".class-list li")).to_have_count(12)
     expect(page.locator(".card")).to_have_count(0)
+    expect(page.locator("#said-aloud")).to_have_text("Stopped.")
+    page.click("#classify")  # at once, and the next run is as whole as if nothing had been stopped
+    expect(page.locator("#classify")).to_be_disabled()
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#said-aloud")).to_have_text("The answers are here.")
+    expect(page.locator("#problem-said .notice")).to_have_count(0)
 
 
 # How things lie

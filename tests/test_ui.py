@@ -23,6 +23,7 @@ import pytest
 from PIL import Image
 from tiny_clip import write_tiny_clip
 
+from fewshot.embedding_cache import EmbeddingCache
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.handwriting import draw
 from fewshot.images import decode, support_set
@@ -398,6 +399,7 @@ def test_kept_pictures_keep_name_and_pixels() -> None:
     assert files.kept_picture(picture(7, 7, "Oru/1 ü.jpeg")) == str(path)
     sign = Path(files.kept_picture(picture(7, 7, "Oru/♥.jpeg")))
     assert sign.name == "picture.png"  # by its ending Gradio tells that it is one
+    assert {str(path), str(sign)} <= set(files.KEPT)
     strange = Path(files.kept_file("../../\0a/" + "ö" * 300 + ".json", b"x"))
     assert strange.read_bytes() == b"x"
     assert strange.parent.parent == path.parent.parent
@@ -515,7 +517,8 @@ def test_step_by_step_gives_what_compare_gives(
     shares = [step.share for step in steps]
     assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] < 1
     # Named as on the cards, where the baseline has a line of the tuned one's.
-    assert [step.what for step in steps] == ["Waking the engine", *TITLES.values(), BASELINE_TITLE]
+    told = dict.fromkeys(step.what for step in steps)
+    assert list(told) == ["Waking the engine", *TITLES.values(), BASELINE_TITLE]
     tuned = comparison(finetune=answer(0.2), prototype=answer(0.6))
     assert BASELINE_TITLE in cards_html(results(tuned), 0)
     at_once = compare(support, queries, "drawings", (*COMPARED, "prototype"))
@@ -559,6 +562,67 @@ def test_a_stop_between_methods_ends_the_work(monkeypatch: pytest.MonkeyPatch) -
         next(running)
     running.close()
     assert fitted == ["siamese"]
+
+
+def test_all_embedding_is_done_in_portions_before_a_method_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fewshot import compare, embedding_cache
+    from fewshot.encoders import get_encoder
+
+    monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
+    monkeypatch.setattr(embedding_cache, "AT_ONCE", 2)
+    monkeypatch.setattr(compare, "CACHE", EmbeddingCache())
+    encoder, sizes, fitting = get_encoder("clip"), [], []
+    fit, embed, embed_views = compare.fit, encoder.embed, encoder.embed_views
+
+    def seen(pictures):
+        sizes.append((len(pictures), bool(fitting)))
+        return pictures
+
+    monkeypatch.setattr(encoder, "embed", lambda these: embed(seen(these)))
+    monkeypatch.setattr(encoder, "embed_views", lambda these, n: embed_views(seen(these), n))
+
+    def fitted(*arguments, **more):
+        fitting.append(True)
+        found = fit(*arguments, cache=compare.CACHE, **more)
+        classify = found.classify
+        object.__setattr__(found, "classify", lambda queries: classify(queries, compare.CACHE))
+        return found
+
+    monkeypatch.setattr(compare, "fit", fitted)
+    support, queries = task()
+    for step in compare_in_steps(support, queries, "photos", Choices()):
+        if isinstance(step, Step):
+            fitting.clear()
+    assert sizes and max(size for size, _ in sizes) == 2
+    assert not any(within_a_fit for _, within_a_fit in sizes)
+
+
+def test_a_run_ends_when_asked_to_and_when_it_takes_too_long(monkeypatch) -> None:
+    now, stopping = [0.0], {"asked": False}
+    monkeypatch.setattr(busy.time, "monotonic", lambda: now[0])
+
+    def steps():
+        for share in (0.0, 0.3, 0.6, 0.9):
+            yield Step(share, "x")
+        yield "answer"
+
+    assert list(busy.until_stopped(steps(), stopping))[-1] == "answer"
+    running = busy.until_stopped(steps(), stopping)
+    assert next(running).share == 0.0
+    assert busy.ask_to_stop(stopping)["value"] == "Stopping"
+    assert list(running) == []
+    running = busy.until_stopped(steps(), {"asked": False})
+    next(running)
+    now[0] = busy.MOST_SECONDS + 1.0
+    with pytest.raises(InputError, match="A run ends after 15 minutes"):
+        next(running)
+
+
+def test_what_the_machine_says_is_told_without_its_markup() -> None:
+    error = gr.Error('Your <a href="x">quota</a> is spent &amp; gone')
+    assert errors.sentence(error) == "Your quota is spent & gone"
 
 
 def test_steps_too_quick_to_be_read_are_passed_over_and_answers_never(monkeypatch) -> None:
@@ -903,6 +967,14 @@ def test_an_import_keeps_what_it_replaces_and_a_refused_one_nothing(tmp_path: Pa
     bad.write_bytes(b"nothing")
     with pytest.warns(UserWarning, match="bad.zip"):
         assert import_remembered(str(bad), (), *held_in_page("A"))[:2] == [gr.skip(), gr.skip()]
+    # Where the zip is gone, so is the way back to it, and nothing else changes.
+    path.unlink()
+    inputs.read_zip.cache_clear()
+    earlier = (held_in_page("A"), *before)
+    with pytest.warns(UserWarning, match="no longer kept: import it again"):
+        left, button, *others = brought_back(earlier, *held_in_page("B"))
+    assert left == earlier[:1] and button["visible"]
+    assert len(others) == len(restored) and all(update == gr.skip() for update in others)
 
 
 def shown_as(pictures: list[Picture], labels: list[int]) -> SupportSet:

@@ -64,6 +64,10 @@ def text_prototypes(
     encoder: Encoder, classes: tuple[str, ...], templates: tuple[str, ...]
 ) -> np.ndarray:
     """Each class's prompts, embedded, averaged and re-normalised: ``(n_way, dim)``."""
-    prompts = [template.replace("{}", name) for name in classes for template in templates]
-    embeddings = encoder.embed_texts(prompts).reshape(len(classes), len(templates), -1)
-    return normalise(embeddings.mean(1))
+    embeddings = encoder.embed_texts(prompts_of(classes, templates))
+    return normalise(embeddings.reshape(len(classes), len(templates), -1).mean(1))
+
+
+def prompts_of(classes: tuple[str, ...], templates: tuple[str, ...]) -> list[str]:
+    """Every class's prompts, one class after the other."""
+    return [template.replace("{}", name) for name in classes for template in templates]

@@ -1,8 +1,10 @@
 """The buttons while the engine works: nothing else can be started, only stopped.
 
-Two runs at once would mix, the inputs of one beside the results of the other. Gradio's ``cancels``
-does not keep them apart: it does nothing to an event that the server has not answered yet. So the
-browser itself disables whatever starts a run, in the moment of the click.
+Two runs at once would mix, the inputs of one beside the results of the other. So the browser itself
+disables whatever starts a run, in the moment of the click, and the run gives it back as it ends.
+Gradio's ``cancels`` would not keep them apart: it does nothing to an event that the server has not
+answered yet, and to one between two answers only once the next has come; what is started meanwhile
+it takes for the run that was stopped. So a run is asked to stop, and ends itself.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from typing import Any
 
 import gradio as gr
 
+from fewshot.types import InputError
 from fewshot.ui.engine import Step
-from fewshot.ui.markup import escaped
+from fewshot.ui.markup import escaped, notice
 
 # Seconds; a browser on two cores that it shares with the engine takes about as long over an update.
 LEGIBLE = 0.1
+MOST_SECONDS = 900  # of a run: then others get their turn
+STOPPED = notice("Stopped. Everything you gave is still here.")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,11 @@ class RunButtons:
         """Updates: at work, and at what."""
         bar = progress_bar(step.what, step.share)
         return [gr.update(visible=True), bar, *self._starters(False)]
+
+    def begun(self, what: str) -> list[Any]:
+        """Updates: at work on the first thing, and Stop as if it had never been pressed."""
+        stop = gr.update(visible=True, interactive=True, value="Stop")
+        return [stop, *self.busy(Step(0.0, what))[1:]]
 
     @property
     def idle_js(self) -> str:
@@ -83,6 +93,57 @@ def legible(steps: Iterable[Any]) -> Iterator[Any]:
             told = time.monotonic()
         else:
             yield step
+
+
+def until_stopped(steps: Iterable[Any], stopping: dict[str, bool]) -> Iterator[Any]:
+    """What is yielded until a Stop is asked for.
+
+    Args:
+        steps: of a run.
+        stopping: of :func:`stop_flag`.
+
+    Raises:
+        InputError: the run takes too long.
+    """
+    began = time.monotonic()
+    for step in steps:
+        if stopping["asked"]:
+            return
+        if isinstance(step, Step) and time.monotonic() > began + MOST_SECONDS:
+            raise InputError(
+                f"A run ends after {MOST_SECONDS // 60} minutes, so that others get their turn: "
+                "take fewer pictures or names, a smaller model, or the command line."
+            )
+        yield step
+
+
+def stop_flag() -> gr.State:
+    """A mutable value, changed in place: what a Stop writes there, a run reads, of one visitor."""
+    return gr.State({"asked": False})
+
+
+def ask_to_stop(stopping: dict[str, bool]) -> Any:
+    """Ask a run to end: an update for the button."""
+    stopping["asked"] = True
+    return gr.update(interactive=False, value="Stopping")
+
+
+def arrived_js(results: str) -> str:
+    """For the browser, given the problem: what a run ended with is said to who cannot see it.
+
+    On a phone, where the results lie below the inputs, it goes there as well.
+
+    Args:
+        results: CSS selector.
+    """
+    return f"""(problem) => {{
+      const aloud = document.querySelector("#said-aloud");
+      aloud.textContent = "";
+      const said = problem ? "Stopped." : "The answers are here.";
+      setTimeout(() => (aloud.textContent = said), 100);
+      if (problem || innerWidth >= 800) return;
+      document.querySelector("{results}").scrollIntoView({{behavior: "smooth"}});
+    }}"""
 
 
 def progress_bar(what: str, share: float | None = None) -> str:

@@ -15,9 +15,19 @@ from fewshot.presets import PRESETS, get_preset
 from fewshot.report import conditions
 from fewshot.types import Comparison
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
-from fewshot.ui.busy import RunButtons, legible, progress_bar, run_and_stop
+from fewshot.ui.busy import (
+    STOPPED,
+    RunButtons,
+    arrived_js,
+    ask_to_stop,
+    legible,
+    progress_bar,
+    run_and_stop,
+    stop_flag,
+    until_stopped,
+)
 from fewshot.ui.classes_panel import ClassesPanel
-from fewshot.ui.engine import Step, compare_in_steps, settings_of
+from fewshot.ui.engine import compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.look_run import run_look
 from fewshot.ui.markup import block, escaped, notice
@@ -37,10 +47,6 @@ from fewshot.ui.settings_panel import (
 from fewshot.ui.sorting import build_sorting, wire_sorting
 from fewshot.ui.undo import Undo, brought_back, build_undo, import_remembered, remembered
 
-# On a phone the results lie below the inputs: go there once they are.
-_GO_TO_RESULTS = """() => {
-  if (innerWidth < 800) document.querySelector("#results").scrollIntoView({behavior: "smooth"});
-}"""
 _CLEAR_PADS = """() => {
   document.querySelectorAll("#given .pad [data-do=clear]").forEach((button) => button.click());
 }"""
@@ -91,6 +97,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     known = gr.State({}, time_to_live=86_400)
     about = gr.State("", time_to_live=86_400)
     unsent = gr.Textbox(visible=False)
+    stopping = stop_flag()
 
     starters = [classify, clear, results.look, undo.button, *examples]
     buttons = RunButtons(stop, progress, starters)
@@ -98,7 +105,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     held = inputs_of(preset, queries, classes, settings.inputs)
     run = {
         "fn": partial(run_engine, buttons),
-        "inputs": [outdated.asked, unsent, preset, queries, known, about, *given],
+        "inputs": [stopping, outdated.asked, unsent, preset, queries, known, about, *given],
         "outputs": [*buttons.outputs, outdated.answered, outdated.problem, *results.outputs],
         "concurrency_id": "engine",
         "concurrency_limit": 2,
@@ -117,8 +124,8 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     }
     # Of the listeners to one click each waits for the one before.
     classify.click(**wait)
-    classify.click(**ask)
     classify.click(None, None, unsent, js=unsent_js("#given"), **_QUIET)
+    classify.click(**ask)
     # All examples share their listeners: a browser takes time over each as the page opens.
     example = partial(gr.on, [button.click for button in examples])
     example(**wait)
@@ -131,7 +138,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     results.look.click(**ask)
     looking = results.look.click(
         partial(run_look, buttons),
-        [outdated.asked, outdated.answered, results.kept, results.row, preset, queries, *given],
+        [stopping, *outdated.both, results.kept, results.row, preset, queries, *given],
         [*buttons.outputs, results.look_progress, outdated.problem, results.looks],
         concurrency_id="engine",
         trigger_mode="multiple",
@@ -148,16 +155,17 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         each.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
     for each in runs:
         each.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
-        each.success(None, js=_GO_TO_RESULTS, api_visibility="private")
-    # First, so that no more of the run arrives after the answer to the click.
-    stop.click(None, cancels=[*runs, looking], api_visibility="private")
-    ended = [*buttons.outputs, outdated.problem, results.look_progress]
-    stop.click(partial(stopped, buttons), None, ended, **_QUIET)
+        each.success(None, outdated.problem, None, js=arrived_js("#results"), **_QUIET)
+    stop.click(ask_to_stop, stopping, stop, **_QUIET)
     emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
     clear.click(None, js=_CLEAR_PADS, api_visibility="private")
     clear.click(**remember)
     imports = _wire_import(classes, undo, remember["inputs"])
+    waiting = json.dumps(gr.update(interactive=False, value="Bringing it back"))
+    undo.button.click(None, None, undo.button, js=f"() => ({waiting})", **_QUIET)
     back = undo.button.click(brought_back, remember["inputs"], [*undo.outputs, *filled], **_QUIET)
+    ready = json.dumps(gr.update(interactive=True, value=undo.button.value))
+    back.then(None, None, undo.button, js=f"() => ({ready})", **_QUIET)
     clearing = clear.click(cleared, None, emptied, **_QUIET)
     keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])
     preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
@@ -186,6 +194,7 @@ def _wire_import(classes: ClassesPanel, undo: Undo, given: list[Any]) -> Depende
 @shown
 def run_engine(
     buttons: RunButtons,
+    stopping: dict[str, bool],
     asked: str,
     unsent: str,
     preset: str,
@@ -198,6 +207,7 @@ def run_engine(
 
     Args:
         buttons: that tell of it.
+        stopping: "asked" is set there to end it.
         asked: what the inputs hold, as ``outdated.js`` puts it.
         unsent: what a pad is for that holds a drawing which was not added, or nothing.
         preset: a name in PRESETS.
@@ -207,13 +217,15 @@ def run_engine(
         values: of the settings and of the classes panel.
     """
     same = [gr.skip()] * (1 + results_panel.N_OUTPUTS)  # all but the problem
+    stopping["asked"] = False
     try:
-        yield [*buttons.busy(Step(0.0, "Reading the pictures")), gr.skip(), "", *same[1:]]
+        yield [*buttons.begun("Reading the pictures"), gr.skip(), "", *same[1:]]
         check_none_unsent(unsent)
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)
-        for step in legible(compare_in_steps(support, queries, preset, choices)):
+        steps = compare_in_steps(support, queries, preset, choices)
+        for step in legible(until_stopped(steps, stopping)):
             if isinstance(step, Comparison):
                 clip_files.remember_pace(choices.model, step)
                 caution = clip_files.cautioned(step.cautions, "under Settings")
@@ -235,18 +247,14 @@ def run_engine(
                 left_out = classes_panel.left_out_of(values[N_SETTINGS:])
                 answers = results_panel.results_shown(results, step, run_with, message, left_out)
                 yield [*buttons.idle(), asked, "", *answers]
-            else:
-                yield [*buttons.busy(step), gr.skip(), *same]
+                return
+            yield [*buttons.busy(step), gr.skip(), *same]
+        yield [*buttons.idle(), gr.skip(), STOPPED, *same[1:]]
     except Exception as error:
         # First the buttons, and the sentence where it stays; then the toast, which goes.
         why = escaped(sentence(error))
         yield [*buttons.idle(), gr.skip(), notice(why, "problem"), *same[1:]]
         raise gr.Error(why, print_exception=False) from error
-
-
-def stopped(buttons: RunButtons) -> list[Any]:
-    """Updates for the buttons, the problem and the progress of a look after a Stop."""
-    return [*buttons.idle(), notice("Stopped. Everything you gave is still here."), ""]
 
 
 @shown

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
-from fewshot.types import Blank, Comparison, InputError, MethodResult, Picture, SupportSet
+from fewshot.types import (
+    Blank,
+    Comparison,
+    InputError,
+    MethodResult,
+    Picture,
+    SupportSet,
+    described,
+)
 from fewshot.ui import clip_files
 
 if TYPE_CHECKING:
+    from fewshot.encoders.base import Encoder
     from fewshot.methods import Settings
     from fewshot.occlusion import Reliance
 
@@ -32,6 +41,7 @@ TITLES = {
 # Not a card of its own: what the fine-tuned classifier was before its first step, and what that
 # classifier's card says of it.
 BASELINE, BASELINE_TITLE = "prototype", "Before fine-tuning"
+TEXTS_AT_ONCE = 64  # read without a pause
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ def compare_in_steps(
     choices: Choices,
     methods: Sequence[str] = (*TITLES, BASELINE),
 ) -> Iterator[Step | Comparison]:
-    """What :func:`fewshot.compare.compare` does, pausing before each method.
+    """What :func:`fewshot.compare.compare` does, pausing before each method and while embedding.
 
     A visitor's Stop can take hold at each pause, and the progress bar moves.
 
@@ -114,8 +124,11 @@ def compare_in_steps(
     cautions: dict[str, None] = {}  # in order, each once
     blank: tuple[Blank, ...] = ()
     for number, name in enumerate(methods):
-        yield Step(number / len(methods), TITLES.get(name, BASELINE_TITLE))
+        title = TITLES.get(name, BASELINE_TITLE)
+        yield Step(number / len(methods), title)
         try:
+            for share in _embedding(name, support, queries, preset, settings, model):
+                yield Step((number + share) / len(methods), title)
             fitted = fit(support, preset, [name], settings, model=model)
         except InputError as error:
             unavailable[name] = str(error)
@@ -130,6 +143,44 @@ def compare_in_steps(
     names = tuple(query.name for query in queries)
     said = (tuple(cautions), blank, support.descriptions)
     yield Comparison(support.classes, names, results, unavailable, sources, *said)
+
+
+def _embedding(
+    name: str,
+    support: SupportSet,
+    queries: Sequence[Picture],
+    preset: str,
+    settings: Settings,
+    model: str | None,
+) -> Iterator[float]:
+    """Embed for a method in portions, so that its fit finds all of it cached: the share done."""
+    from fewshot.compare import CACHE
+    from fewshot.encoders import get_encoder
+    from fewshot.methods import METHODS
+    from fewshot.methods.clip_zero_shot import prompts_of
+
+    encoder = get_encoder(get_preset(preset).encoder_of(name), model)
+    method = METHODS[name](encoder, settings)
+    if method.reads_pictures and len(set(support.labels.tolist())) < len(support.classes):
+        return  # it will refuse
+    names = described(support.classes, support.descriptions)
+    prompts = prompts_of(names, settings.templates) if encoder.reads_text else []
+    shown = support.pictures if method.n_views else ()
+    parts = [
+        CACHE.embedding(encoder, [*support.pictures, *queries]),
+        CACHE.embedding(encoder, shown, method.n_views),
+        _reading(encoder, prompts),
+    ]
+    for number, part in enumerate(parts):
+        for share in part:
+            yield (number + share) / len(parts)
+
+
+def _reading(encoder: Encoder, texts: Sequence[str]) -> Iterator[float]:
+    """Embed texts in portions, those seen before among them: the share done."""
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        yield start / len(texts)
+        encoder.embed_texts(texts[start : start + TEXTS_AT_ONCE])
 
 
 def look_in_steps(

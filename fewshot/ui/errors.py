@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import html
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,9 +24,11 @@ UNEXPECTED = (
 
 
 def sentence(error: Exception) -> str:
-    """What a visitor is told; anything but an InputError is logged and told without internals."""
+    """What a visitor is told; anything not meant for them is logged and told without internals."""
     if isinstance(error, InputError):
         return str(error)
+    if isinstance(error, gr.Error):  # of the machine the page runs on: a quota is spent
+        return html.unescape(re.sub("<[^>]*>", "", error.message))
     log.error("A handler failed", exc_info=error)
     return UNEXPECTED
 

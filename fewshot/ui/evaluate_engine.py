@@ -13,7 +13,6 @@ from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, 
 from fewshot.ui.evaluate_request import METHOD_TITLES, Request
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
-PICTURES_AT_ONCE = 32
 EPISODES_AT_ONCE = 25
 SUPPORT_AT_ONCE = 2_000  # pictures of an episode times episodes: bounds memory
 
@@ -34,6 +33,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
     yield Step(0.0, "Waking the engine")
     from fewshot.compare import CACHE
     from fewshot.embedded_pool import EmbeddedPool
+    from fewshot.embedding_cache import AT_ONCE
     from fewshot.episodes import draw_episodes
     from fewshot.evaluation import Evaluator
     from fewshot.methods import Settings
@@ -48,7 +48,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         pool, methods, request.preset, model=model, against=request.against,
         remembered=REMEMBERED,
     )  # fmt: skip
-    embedded = EmbeddedPool(pool, drawn, cache=CACHE, at_once=PICTURES_AT_ONCE)
+    embedded = EmbeddedPool(pool, drawn, cache=CACHE, at_once=AT_ONCE)
     for share, _ in evaluator.embedding(embedded):
         yield Step(share, "Embedding the pictures")
 

@@ -12,6 +12,7 @@ from fewshot.episodes import Protocol
 from fewshot.images import quoted
 from fewshot.types import InputError
 from fewshot.ui.engine import TITLES
+from fewshot.ui.markup import counted
 
 # The registry, which a test compares these with, takes seconds to import.
 METHOD_TITLES = TITLES | {
@@ -127,15 +128,15 @@ class Request:
             most = max(int((group >= needed).sum()) for group in groups)
             steps = _WAYS if most > _WAYS[0] else _FEW_WAYS
             values = [n for n in steps if n < most] + [most] * (2 <= most <= steps[-1])
-            have = f"{most} classes of {needed} or more pictures"
+            have = f"{counted(most, 'class', 'classes')} of {needed} or more pictures"
         else:
             # The picture counts of the ways-th largest class: so many can all classes give.
             enough = [np.sort(group)[-self.ways] for group in groups if len(group) >= self.ways]
             most = int(max(enough, default=0)) - self.queries
             values = [n for n in _SHOTS if n <= most]
             have = (
-                f"{max(0, most)} pictures to show of each of {self.ways} classes, beside "
-                f"{self.queries} to ask"
+                f"{counted(max(0, most), 'picture')} to show of each of {self.ways} classes, "
+                f"beside {self.queries} to ask"
             )
         if len(values) < 2:
             raise InputError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Confusion, Report
 from fewshot.ui.evaluate_request import METHOD_TITLES
-from fewshot.ui.markup import escaped, image, number
+from fewshot.ui.markup import counted, escaped, image, number
 
 if TYPE_CHECKING:
     from fewshot.evaluation import MethodScore
@@ -59,8 +59,8 @@ def summary(report: Report, *, stopped: bool = False) -> str:
     protocol, evaluation = report.runs[-1]
     kinds = task(protocol) if report.planned == 1 else f"{report.planned} kinds of"
     text = (
-        f"{kinds} episodes with {protocol['queries']} queries a class, drawn from "
-        f"{len(report.classes):,} classes with {report.n_pictures:,} pictures: "
+        f"{kinds} episodes with {counted(protocol['queries'], 'query', 'queries')} a class, drawn "
+        f"from {len(report.classes):,} classes with {report.n_pictures:,} pictures: "
         f"{protocol['dataset']}."
     )
     if stopped:

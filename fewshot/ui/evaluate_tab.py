@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,7 +10,15 @@ from typing import Any
 
 import gradio as gr
 
-from fewshot.ui.busy import RunButtons, run_and_stop
+from fewshot.ui import busy
+from fewshot.ui.busy import (
+    STOPPED,
+    RunButtons,
+    arrived_js,
+    ask_to_stop,
+    run_and_stop,
+    stop_flag,
+)
 from fewshot.ui.engine import Step
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.evaluate_data import OMNIGLOT
@@ -30,18 +39,16 @@ from fewshot.ui.settings_panel import SettingsPanel
 
 # Sent to the browser no oftener: a run has hundreds of portions.
 SECONDS_BETWEEN = 0.4
-MOST_SECONDS = 900  # of a run: then the figures so far stand, and others get their turn
+# ZeroGPU ends a run after two minutes: this one is to end before, with its figures.
+MOST_SECONDS = 100 if os.environ.get("SPACES_ZERO_GPU") else busy.MOST_SECONDS
 _TOO_LONG = (
-    f"A run ends after {MOST_SECONDS // 60} minutes, so that others get their turn: ask for fewer "
-    "episodes or methods, or evaluate from the command line."
+    f"A run ends after {MOST_SECONDS / 60:.2g} minutes, so that others get their turn: ask for "
+    "fewer episodes or methods, or evaluate from the command line."
 )
 # Data that reach a Gradio plot while it is still being set up go to a view that is thrown away, and
 # the plot stays as it began: so the last ones are sent twice.
 PLOTS_AGAIN_AFTER = 0.6
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
-_GO_TO_RESULTS = """() => {
-  if (innerWidth < 800) document.querySelector("#evaluated").scrollIntoView({behavior: "smooth"});
-}"""
 
 
 def build_evaluate_tab(settings: SettingsPanel) -> None:
@@ -64,9 +71,7 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
         with gr.Column(scale=7, min_width=340, elem_classes="found", elem_id="evaluated"):
             outdated = build_outdated("evaluate-", "Evaluate")
             panel = build_evaluate_panel()
-    # A mutable value, changed in place: what a Stop writes there, the run reads. Gradio's
-    # ``cancels`` would end the run before it could hand out what there is.
-    stopping = gr.State({"asked": False})
+    stopping = stop_flag()
     buttons = RunButtons(stop, progress, [run])
     held = [settings.model, *form.inputs]
     run.click(None, None, buttons.outputs, js=buttons.waiting_js, **_QUIET)
@@ -81,7 +86,7 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
         concurrency_id="evaluate", concurrency_limit=2, **_QUIET,
     )  # fmt: skip
     runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
-    runs.success(None, js=_GO_TO_RESULTS, api_visibility="private")
+    runs.success(None, outdated.problem, None, js=arrived_js("#evaluated"), **_QUIET)
     keep_watch(outdated, held, [runs])
     stop.click(ask_to_stop, stopping, stop, **_QUIET)
 
@@ -101,17 +106,16 @@ def run_evaluation(
     """
     same = [gr.skip()] * (1 + N_OUTPUTS)  # the notice, too
     stopping["asked"] = False
+    report: Report | None = None
     try:
-        _, *waiting = buttons.busy(Step(0.0, "Reading the pictures"))
-        stop = gr.update(visible=True, interactive=True, value="Stop")
-        yield [stop, *waiting, gr.skip(), "", *same]
+        yield [*buttons.begun("Reading the pictures"), gr.skip(), "", *same]
         request = request_of(dict(zip(names, values, strict=True)))
-        report, told, what, began, late = None, 0.0, "", time.monotonic(), False
+        told, what, began, late = 0.0, "", time.monotonic(), False
         for step in evaluate_in_steps(request):
             if isinstance(step, Report):
                 report = step
             late = time.monotonic() > began + MOST_SECONDS
-            if stopping["asked"] or (late and report is not None):
+            if stopping["asked"] or late:
                 break
             now = Step(step.share, "Evaluating") if isinstance(step, Report) else step
             if now.what == what and time.monotonic() - told < SECONDS_BETWEEN:
@@ -123,7 +127,7 @@ def run_evaluation(
                 news = [asked, gr.skip(), "", *so_far(step, request.sweep)]
             yield [*buttons.busy(now), *news]
         if report is None:
-            said = notice("Stopped. Everything you gave is still here.")
+            said = STOPPED if stopping["asked"] else notice(_TOO_LONG, "problem")
             yield [*buttons.idle(), gr.skip(), said, *same]
             return
         still = [gr.skip()] * len(buttons.outputs)
@@ -136,7 +140,10 @@ def run_evaluation(
     except Exception as error:
         # First the buttons, and the sentence where it stays; then the toast, which goes.
         why = escaped(sentence(error))
-        yield [*buttons.idle(), gr.skip(), notice(why, "problem"), *same]
+        so = [gr.skip(), notice(why, "problem"), *same]
+        if report is not None:  # the figures of the episodes before it
+            so = [asked, notice(why, "problem"), "", *finished(report, request.sweep)]
+        yield [*buttons.idle(), *so]
         raise gr.Error(why, print_exception=False) from error
 
 
@@ -157,9 +164,3 @@ def request_of(values: dict[str, Any]) -> Request:
             "within_group": bool(values["within_group"]) and values["source"] == OMNIGLOT,
         }
     )
-
-
-def ask_to_stop(stopping: dict[str, bool]) -> Any:
-    """Ask the run to end with the figures so far; an update for the button."""
-    stopping["asked"] = True
-    return gr.update(interactive=False, value="Stopping")

@@ -6,7 +6,10 @@ import base64
 import hashlib
 import io
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from gradio.utils import get_upload_folder
 from PIL import Image
@@ -14,6 +17,18 @@ from PIL import Image
 from fewshot.types import Picture
 
 THUMBNAIL = 128  # pixels a side
+
+
+class _Kept(set):
+    """Paths, of which a thread may add more while another goes through them."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(super().__iter__()))
+
+
+# Every file written here. Gradio's own lists of what it is to delete lack those that a gallery was
+# given after an event had updated it without a new value.
+KEPT = _Kept()
 
 
 def kept_file(name: str, data: bytes) -> str:
@@ -26,15 +41,30 @@ def kept_file(name: str, data: bytes) -> str:
     Returns:
         Its path; the same content under the same name is written once.
     """
-    folder = Path(get_upload_folder()) / hashlib.blake2b(data, digest_size=32).hexdigest()
-    path = folder / _safe(name)
-    if path.exists():
-        os.utime(path)  # in use again: start its age anew
-        return str(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.urandom(8).hex()}")
-    part.write_bytes(data)
-    part.replace(path)  # so that nobody is served half a file
+    return kept_stream(name, lambda file: file.write(data))
+
+
+def kept_stream(name: str, write: Callable[[BinaryIO], object]) -> str:
+    """As :func:`kept_file`, for content too large to hold.
+
+    Args:
+        name: the file's name, or a path whose last part is.
+        write: writes the content to a file that is empty.
+    """
+    uploads = Path(get_upload_folder())
+    uploads.mkdir(parents=True, exist_ok=True)
+    part = uploads / f".{os.urandom(8).hex()}"
+    try:
+        with part.open("w+b") as file:
+            write(file)
+            file.seek(0)
+            content = hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=32))
+        path = uploads / content.hexdigest() / _safe(name)
+        path.parent.mkdir(exist_ok=True)
+        part.replace(path)  # so that nobody is served half a file; its age starts anew
+    finally:
+        part.unlink(missing_ok=True)
+    KEPT.add(str(path))
     return str(path)
 
 

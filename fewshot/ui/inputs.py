@@ -6,6 +6,7 @@ import base64
 import binascii
 import contextlib
 import functools
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from fewshot.ui import files
 MAX_CLASSES = 100  # of an imported zip
 MAX_DESCRIPTION = 200  # characters: CLIP reads some 50 words
 MAX_QUERIES = 500  # in one go: their table is sent to the browser whole
+
+# Zips that are read at once, into up to 1.5 GB each, whoever asks for them.
+_READING = threading.BoundedSemaphore(2)
 
 # A gallery's value: (path, caption) for each picture, or None when it is empty.
 Gallery = Sequence[tuple[str, str | None]] | None
@@ -110,19 +114,19 @@ def checked(gallery: Gallery) -> tuple[dict[str, str | None], list[str]]:
         TIFF, which browsers do not show; and one sentence for each that cannot be read.
 
     Raises:
-        InputError: looking at all of them would take minutes.
+        InputError: looking at all of them would take minutes, or they are too many.
     """
     verdict: dict[str, str | None] = {}
     refused = []
-    images.check_work([Path(path) for path in paths(gallery)])
-    for path in paths(gallery):
-        try:
-            picture = read_file(path)
-            if Path(path).suffix.lower() in (".tif", ".tiff"):
-                verdict[path] = files.kept_picture(picture)
-        except InputError as error:
+    found = paths(gallery)
+    images.check_picture_count(len(found))
+    images.check_work([Path(path) for path in found])
+    for path in found:
+        if why := _why_unreadable(path):
             verdict[path] = None
-            refused.append(str(error))
+            refused.append(why)
+        elif Path(path).suffix.lower() in (".tif", ".tiff"):
+            verdict[path] = files.kept_picture(read_file(path))
     return verdict, refused
 
 
@@ -139,6 +143,16 @@ def read_file(path: str) -> Picture:
     return images.decode(Path(path), Path(path).name)
 
 
+@functools.lru_cache(maxsize=4096)
+def _why_unreadable(path: str) -> str | None:
+    """A sentence, or None; remembered longer than the picture, as a gallery is looked at anew."""
+    try:
+        read_file(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 # A zip is read again when asked for after others: a visitor's state holds its path, not up to
 # 1.5 GB of pixels.
 @functools.lru_cache(maxsize=2)
@@ -148,7 +162,8 @@ def read_zip(path: str) -> ClassFolders:
     Raises:
         InputError: as :func:`fewshot.class_folders.read_class_folders`, or too many classes.
     """
-    found = read_class_folders(Path(path))
+    with _READING:
+        found = read_class_folders(Path(path))
     if len(found.classes) > MAX_CLASSES:
         raise InputError(
             f"{images.quoted(Path(path).name)} has {len(found.classes)} classes and at most "

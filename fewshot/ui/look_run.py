@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.ui import classes_panel, inputs
-from fewshot.ui.busy import RunButtons, legible, progress_bar
+from fewshot.ui.busy import STOPPED, RunButtons, legible, progress_bar, until_stopped
 from fewshot.ui.engine import Step, look_in_steps
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.looks import look_html
@@ -21,6 +21,7 @@ from fewshot.ui.settings_panel import N_SETTINGS, choices_of
 @shown
 def run_look(
     buttons: RunButtons,
+    stopping: dict[str, bool],
     asked: str,
     answered: str,
     results: Results | None,
@@ -33,20 +34,23 @@ def run_look(
 
     Args:
         buttons: that tell of it.
+        stopping: "asked" is set there to end it.
         asked, answered, results: as :func:`fewshot.ui.results_panel.still_valid` takes them.
         row: number of the query.
         preset: a name in PRESETS.
         gallery: the queries.
         values: of the settings and of the classes panel.
     """
+    stopping["asked"] = False
     try:
         kept = still_valid(results, asked, answered)
-        start = Step(0.0, "Reading the pictures")
-        yield [*buttons.busy(start), progress_bar(start.what, start.share), "", gr.skip()]
+        reading = "Reading the pictures"
+        yield [*buttons.begun(reading), progress_bar(reading, 0.0), "", gr.skip()]
         choices = choices_of(values[:N_SETTINGS])
         support = classes_panel.support_of(values[N_SETTINGS:])
         queries = inputs.queries_of_gallery(gallery)
-        for step in legible(look_in_steps(support, queries, row, preset, choices)):
+        steps = look_in_steps(support, queries, row, preset, choices)
+        for step in legible(until_stopped(steps, stopping)):
             if isinstance(step, Step):
                 bar = progress_bar(step.what, step.share)
                 yield [*buttons.busy(step), bar, gr.skip(), gr.skip()]
@@ -58,6 +62,8 @@ def run_look(
                 if name in answers
             }
             yield [*buttons.idle(), "", "", (row, looks)]
+            return
+        yield [*buttons.idle(), "", STOPPED, gr.skip()]
     except Exception as error:
         why = escaped(sentence(error))
         yield [*buttons.idle(), "", notice(why, "problem"), gr.skip()]

@@ -42,6 +42,11 @@ def number(value: float, digits: int = 2) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """'1 class', '2,000 classes'; without a word for many, that for one and an s."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def listed(words: Sequence[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
@@ -74,6 +79,6 @@ def class_list(
     total = sum(len(pictures) for _, pictures in classes)
     return (
         f'<div class="class-list" data-content="{escaped(content)}">'
-        f"<p>{len(classes)} classes, {total:,} pictures from "
+        f"<p>{counted(len(classes), 'class', 'classes')}, {counted(total, 'picture')} from "
         f"<b>{escaped(origin)}</b></p><ul>{items}</ul></div>"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,16 @@ import numpy as np
 from fewshot.prompts import template_sets, templates
 from fewshot.types import Comparison, SupportSet
 from fewshot.ui import clip_files, inputs
-from fewshot.ui.busy import progress_bar, run_and_stop
+from fewshot.ui.busy import (
+    STOPPED,
+    RunButtons,
+    arrived_js,
+    ask_to_stop,
+    legible,
+    run_and_stop,
+    stop_flag,
+    until_stopped,
+)
 from fewshot.ui.engine import Choices, compare_in_steps
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
@@ -71,28 +81,27 @@ def build_names_tab(settings: SettingsPanel) -> None:
             found = block(elem_id="names-results")
     held = [names, template, queries, settings.model]
     unsent = gr.Textbox(visible=False)
-    ask.click(None, held, outdated.asked, js=outdated.asked_js, **_QUIET)
+    stopping = stop_flag()
+    buttons = RunButtons(stop, progress, [ask])
+    ask.click(None, None, buttons.outputs, js=buttons.waiting_js, **_QUIET)
     ask.click(None, None, unsent, js=unsent_js("#pad-names"), **_QUIET)
+    ask.click(None, held, outdated.asked, js=outdated.asked_js, **_QUIET)
     run = ask.click(
-        find_names, [outdated.asked, unsent, *held],
-        [ask, stop, progress, outdated.answered, outdated.problem, message, found],
-        concurrency_id="engine", concurrency_limit=2, **_QUIET,
+        partial(find_names, buttons), [stopping, outdated.asked, unsent, *held],
+        [*buttons.outputs, outdated.answered, outdated.problem, message, found],
+        concurrency_id="engine", concurrency_limit=2, trigger_mode="multiple", **_QUIET,
     )  # fmt: skip
+    run.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
+    run.success(None, outdated.problem, None, js=arrived_js("#names-message"), **_QUIET)
     keep_watch(outdated, held, [run])
     run.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
-    stop.click(
-        lambda: [*_idle(), notice("Stopped. Everything you gave is still here.")], None,
-        [ask, stop, progress, outdated.problem], cancels=run, **_QUIET,
-    )  # fmt: skip
-
-
-def _idle() -> list[Any]:
-    """Updates for the buttons and the progress bar: ready."""
-    return [gr.update(interactive=True), gr.update(visible=False), ""]
+    stop.click(ask_to_stop, stopping, stop, **_QUIET)
 
 
 @shown
 def find_names(
+    buttons: RunButtons,
+    stopping: dict[str, bool],
     asked: str,
     unsent: str,
     text: str | None,
@@ -103,6 +112,8 @@ def find_names(
     """Ask CLIP for the names of pictures: updates for what the click on *Find names* names.
 
     Args:
+        buttons: that tell of it.
+        stopping: "asked" is set there to end it.
         asked: what the inputs hold, for :mod:`fewshot.ui.outdated`.
         unsent: what the pad is for where it holds a drawing which was not added, or nothing.
         text: the pasted list.
@@ -110,24 +121,27 @@ def find_names(
         gallery: the pictures.
         model: which CLIP model.
     """
+    stopping["asked"] = False
     try:
-        bar = progress_bar("Reading names and pictures")
-        busy = [gr.update(interactive=False), gr.update(visible=True), bar]
-        yield [*busy, gr.skip(), "", gr.skip(), gr.skip()]
+        yield [*buttons.begun("Reading names and pictures"), gr.skip(), "", gr.skip(), gr.skip()]
         check_none_unsent(unsent)
         listed = read_names(text)
         pictures = inputs.queries_of_gallery(gallery, "below the names", MAX_PICTURES)
         support = SupportSet(listed.names, (), np.zeros(0, np.int64))
         prompts = templates(template) if template in template_sets() else (template or "",)
         choices = Choices(templates=prompts, model=model or None)
-        for step in compare_in_steps(support, pictures, "photos", choices, ("clip",)):
+        steps = compare_in_steps(support, pictures, "photos", choices, ("clip",))
+        for step in legible(until_stopped(steps, stopping)):
             if isinstance(step, Comparison):
                 clip_files.remember_pace(choices.model, step)
                 note = clip_files.cautioned(step.cautions, _WHERE)
                 results = results_of(step, support, pictures, {}, note)
                 said = notice(escaped(summary(step, listed.repeated)))
-                yield [*_idle(), asked, "", said, names_html(results)]
+                yield [*buttons.idle(), asked, "", said, names_html(results)]
+                return
+            yield [*buttons.busy(step), *[gr.skip()] * 4]
+        yield [*buttons.idle(), gr.skip(), STOPPED, gr.skip(), gr.skip()]
     except Exception as error:
         why = escaped(sentence(error))
-        yield [*_idle(), gr.skip(), notice(why, "problem"), gr.skip(), gr.skip()]
+        yield [*buttons.idle(), gr.skip(), notice(why, "problem"), gr.skip(), gr.skip()]
         raise gr.Error(why, print_exception=False) from error

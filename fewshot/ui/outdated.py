@@ -48,6 +48,11 @@ class Outdated:
     button: str
 
     @property
+    def both(self) -> list[gr.Textbox]:
+        """What tells whether the answers are valid."""
+        return [self.asked, self.answered]
+
+    @property
     def asked_js(self) -> str:
         """From the values of the inputs to what they hold."""
         return f"(...now) => {self.held}(...now)"
@@ -58,6 +63,11 @@ class Outdated:
         words = f"These answers are for what was shown before: press <b>{self.button}</b>."
         said = json.dumps(notice(words, "problem"))
         return f"(answered, ...now) => answered && answered !== {self.held}(...now) ? {said} : ''"
+
+    @property
+    def problem_js(self) -> str:
+        """From what was asked, the problem with it and the values of the inputs to the problem."""
+        return f"(asked, problem, ...now) => asked === {self.held}(...now) ? problem : ''"
 
 
 def build_outdated(name: str, button: str, held: str = PLAINLY_HELD) -> Outdated:
@@ -100,6 +110,9 @@ def keep_watch(outdated: Outdated, inputs: Sequence[Any], events: Sequence[Any])
     }
     changes = [one.change for one in inputs]
     gr.on(changes, **compare, **_QUIET)
-    gr.on(changes, None, None, outdated.problem, js="() => ''", **_QUIET)
+    gr.on(
+        changes, None, [outdated.asked, outdated.problem, *inputs], outdated.problem,
+        js=outdated.problem_js, **_QUIET,
+    )  # fmt: skip
     for event in events:
         event.success(**compare, **_QUIET)

@@ -26,7 +26,8 @@ function redraw() {
   for (const button of Object.values(buttons)) button.disabled = strokes.length === 0;
   buttons.undo.disabled &&= cleared.length === 0;
   buttons.add.disabled ||= sent > 0;
-  canvas.classList.toggle("unsent", strokes.length > 0); // Classify asks for it
+  canvas.classList.toggle("unsent", strokes.length > sent); // Classify asks for these two
+  canvas.classList.toggle("sending", sent > 0);
 }
 
 function at(event) {

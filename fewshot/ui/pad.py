@@ -12,8 +12,9 @@ from fewshot.ui import files, inputs
 from fewshot.ui.errors import shown
 
 _JS = Path(__file__).with_name("pad.js").read_text("utf-8")
+TRIES = 200  # ten seconds of waiting for a drawing
 _TEMPLATE = """
-<details class="pad"><summary>Draw one</summary>
+<details class="pad"><summary aria-label="Draw one for ${label}">Draw one</summary>
   <div class="pad-paper"><canvas width="320" height="320" role="img" aria-label="Drawing pad for
   ${label}"></canvas><span class="pad-hint">Draw here</span></div>
   <div class="pad-tools">
@@ -56,12 +57,17 @@ def drawing_pad(label: str, elem_id: str, gallery: gr.Gallery) -> gr.HTML:
 def unsent_js(within: str) -> str:
     """For the browser: what the pad in sight is for whose drawing was not added, or nothing.
 
+    A drawing that is on its way to the pictures is waited for.
+
     Args:
         within: CSS selector of what the pads lie in.
     """
-    return f"""() => {{
-      const pads = [...document.querySelectorAll("{within} canvas.unsent")];
-      const seen = pads.find((pad) => pad.closest("details").offsetParent !== null);
+    return f"""async () => {{
+      const find = (state) => [...document.querySelectorAll("{within} canvas." + state)].find(
+        (pad) => pad.closest("details").offsetParent !== null);
+      for (let tries = 0; find("sending") && tries < {TRIES}; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      const seen = find("unsent") ?? find("sending");
       return seen ? seen.getAttribute("aria-label").replace("Drawing pad for", "").trim() : "";
     }}"""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from fewshot.ui import style
+from fewshot.ui import files, style
 from fewshot.ui.about_tab import build_about_tab
 from fewshot.ui.api import build_api
 from fewshot.ui.classify_tab import build_classify_tab
@@ -18,6 +18,7 @@ HEADER = f"""
   <h1>{TITLE}</h1>
   <p>Five few-shot classifiers look at the same handful of examples, answer side by side, and show
   what their answers rest on.</p>
+  <p id="said-aloud" role="status"></p>
 </header>
 """
 HOUR = 3_600
@@ -41,6 +42,7 @@ def build_page() -> gr.Blocks:
             with gr.Tab("How it works"):
                 build_about_tab()
         build_api()
+    page.temp_file_sets.append(files.KEPT)  # which it deletes when they are old, and at its end
     return page.queue(max_size=64, default_concurrency_limit=8)
 
 

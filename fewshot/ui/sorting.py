@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from fewshot.images import MB
 from fewshot.types import InputError
 from fewshot.ui import inputs
 from fewshot.ui.engine import TITLES
@@ -14,6 +15,9 @@ from fewshot.ui.markup import block
 from fewshot.ui.results import Results
 from fewshot.ui.results_panel import still_valid
 from fewshot.ui.zips import hand_out, zip_of_folders
+
+# Asked about in one go: 500 photos of phones.
+MAX_SORTED_BYTES = 2_000 * MB
 
 
 def build_sorting() -> tuple[gr.Dropdown, gr.Button]:
@@ -56,4 +60,4 @@ def sorted_zip(
     folders: dict[str, list[str]] = {name: [] for name in found.prediction.classes}
     for path, label in zip(inputs.paths(gallery), found.prediction.labels, strict=True):
         folders[label].append(path)
-    return zip_of_folders("sorted.zip", folders.items(), anywhere=True)
+    return zip_of_folders("sorted.zip", folders.items(), most=MAX_SORTED_BYTES, anywhere=True)

@@ -14,6 +14,7 @@ from fewshot.ui.errors import shown
 
 N_WITH = 3  # values that go with the queries: the preset, the known answers, what an example shows
 MOST = 10  # that one can go back
+_GONE = "The zip of the classes that were here is no longer kept: import it again."
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,12 @@ def brought_back(before: tuple[Sequence[Any], ...] | None, *values: Any) -> list
     (path, as_list, count, *slots), queries = _parted(last)
     classes = classes_panel.filled(classes_panel.slots_of(count, slots))
     if as_list:  # the slots behind the list are what they were, too
-        of_kind = classes_panel.listed(path, inputs.read_zip(path))[: classes_panel.N_OF_KIND]
+        try:
+            of_kind = classes_panel.listed(path, inputs.read_zip(path))[: classes_panel.N_OF_KIND]
+        except InputError:
+            gr.Warning(_GONE)
+            unchanged = [gr.skip()] * (len(classes) + 1 + N_WITH)
+            return [tuple(earlier), gr.update(visible=bool(earlier)), *unchanged]
         classes[: classes_panel.N_OF_KIND] = of_kind
     with_them = last[len(last) - N_WITH :]
     if _something(values):

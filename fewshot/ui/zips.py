@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import gradio as gr
 
@@ -20,13 +19,18 @@ _FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # always the same, so that the same content
 
 
 def zip_of_folders(
-    name: str, folders: Iterable[tuple[str, Sequence[str]]], *, anywhere: bool = False
+    name: str,
+    folders: Iterable[tuple[str, Sequence[str]]],
+    *,
+    most: int = MAX_SET_BYTES,
+    anywhere: bool = False,
 ) -> str:
     """Put files into a zip, a folder for each class, as an import takes it.
 
     Args:
         name: the zip's own.
         folders: class name and paths of its files; those without a file are left out.
+        most: bytes of all files.
         anywhere: "A" and "a" shall be two folders on any machine, too, where one of them then
             has a number; else they keep their names, which this project tells apart.
 
@@ -34,25 +38,26 @@ def zip_of_folders(
         Where the zip lies in Gradio's cache.
 
     Raises:
-        InputError: it would be larger than an import may be.
+        InputError: there are more.
     """
     folders = [(label, paths) for label, paths in folders if paths]
     size = sum(Path(path).stat().st_size for _, paths in folders for path in paths)
-    if size > MAX_SET_BYTES:
+    if size > most:
         raise InputError(
-            f"These pictures have {megabytes(size)} MB and a zip for an import holds at most "
-            f"{megabytes(MAX_SET_BYTES)} MB: take some of them away."
+            f"These pictures have {megabytes(size)} MB and {name} holds at most {megabytes(most)} "
+            "MB: take some of them away."
         )
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:  # stored: pictures are compressed already
-        labels = _distinct((_folder_name(label) for label, _ in folders), anywhere)
-        for folder, (_, paths) in zip(labels, folders, strict=True):
-            for file, path in zip(
-                _distinct((Path(p).name for p in paths), True), paths, strict=True
-            ):
-                entry = zipfile.ZipInfo(f"{folder}/{file}", _FIRST_DATE)
-                archive.writestr(entry, Path(path).read_bytes())
-    return files.kept_file(name, content.getvalue())
+
+    def write(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:  # stored: pictures are compressed already
+            labels = _distinct((_folder_name(label) for label, _ in folders), anywhere)
+            for folder, (_, paths) in zip(labels, folders, strict=True):
+                names = _distinct((Path(path).name for path in paths), True)
+                for own, path in zip(names, paths, strict=True):
+                    entry = zipfile.ZipInfo(f"{folder}/{own}", _FIRST_DATE)
+                    archive.writestr(entry, Path(path).read_bytes())
+
+    return files.kept_stream(name, write)
 
 
 def hand_out(button: gr.Button, make: Callable[..., str], given: Sequence[Any], file: str) -> None:
@@ -68,7 +73,7 @@ def hand_out(button: gr.Button, make: Callable[..., str], given: Sequence[Any], 
     download = gr.DownloadButton(elem_id=file, elem_classes="unseen")
     made = button.click(
         make, given, download, api_visibility="private", show_progress="hidden",
-        trigger_mode="once",
+        trigger_mode="once", concurrency_limit=2,
     )  # fmt: skip
     # Once the page holds the file's address.
     save = f"() => {{ setTimeout(() => document.querySelector('#{file}').click(), 100) }}"
