@@ -141,7 +141,7 @@ def test_without_another_clip_the_embedded_one_answers_and_says_so(task, monkeyp
     assert not answer.unavailable
     assert set(answer.sources.values()) == {"open_clip, embedded"}
     (caution,) = answer.cautions
-    assert "small embedded model" in caution and "means little" in caution
+    assert "small embedded model" in caution and "mean little" in caution
 
 
 def test_a_transductive_method_is_fitted_anew_for_each_set_of_queries():

@@ -96,7 +96,8 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="embedded|NAME|PATH|hf-hub:NAME",
-        help="CLIP model: the embedded one, a name of the list, one of the hub, or a folder with "
+        help="CLIP model: the embedded one, ViT-B-32, ViT-B-16, MobileCLIP2-S0, ViT-L-14, one of "
+        "the hub, or a folder with "
         "open_clip_config.json and open_clip_model.safetensors; without it ViT-B-32 where it is on "
         "this machine, else the embedded one",
     )

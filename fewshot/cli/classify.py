@@ -35,7 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "times",
     )
     parser.add_argument("--query", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--methods", type=names, metavar="NAME,NAME")
+    parser.add_argument(
+        "--methods",
+        type=names,
+        metavar="NAME,NAME",
+        help="default: siamese, triplet, finetune, clip, clip-adapter; the README lists all",
+    )
     add_settings(parser)
     parser.add_argument("--json", type=output_file, metavar="FILE", help="default: print it")
     add_preset(parser)

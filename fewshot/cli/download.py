@@ -12,7 +12,11 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", nargs="?", help="name of the list, or hf-hub:OWNER/NAME")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        help="ViT-B-32 (the default), ViT-B-16, MobileCLIP2-S0, ViT-L-14 or hf-hub:OWNER/NAME",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

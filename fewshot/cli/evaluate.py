@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_dataset(parser)
     add_query_dataset(parser)
     parser.add_argument(
-        "--ways", type=_ways, default=[20], metavar="N,N", help="classes, some numbers, or all"
+        "--ways",
+        type=_ways,
+        default=[20],
+        metavar="N,N",
+        help="classes, some numbers, or all (default 20)",
     )
     parser.add_argument(
         "--shots",
@@ -58,16 +62,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[1],
         metavar="K,K|A-B",
         help="pictures of each class, some numbers, or from A to B, another number for each class; "
-        "0: names alone, for clip",
+        "0: names alone, for clip (default 1)",
     )
-    parser.add_argument("--queries", type=at_least(1), default=1, help="per class")
-    parser.add_argument("--episodes", type=at_least(1), default=1000)
+    parser.add_argument("--queries", type=at_least(1), default=1, help="per class (default 1)")
+    parser.add_argument("--episodes", type=at_least(1), default=1000, help="default 1000")
     parser.add_argument("--within-alphabet", action="store_true")
-    parser.add_argument("--methods", type=names, default=DEFAULT_METHODS, metavar="NAME,NAME")
+    parser.add_argument(
+        "--methods",
+        type=names,
+        default=DEFAULT_METHODS,
+        metavar="NAME,NAME",
+        help=f"default: {', '.join(DEFAULT_METHODS)}; the README lists all",
+    )
     parser.add_argument(
         "--against", metavar="NAME", help="method to compare the others with, episode by episode"
     )
-    parser.add_argument("--seed", type=seed, default=0)
+    parser.add_argument("--seed", type=seed, default=0, help="of the draw (default 0)")
     add_settings(parser)
     parser.add_argument(
         "--distort",
@@ -130,7 +140,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _run_all(evaluator: Evaluator, tasks: list[Task]) -> list[tuple[dict, Evaluation]]:
     """Every task's protocol and figures, printed as they come.
 
-    Ctrl-C ends with the figures so far; a second one, or one before the first figures, at once.
+    Ctrl-C ends with the figures so far; a second one, or one while embedding, at once.
     """
     status, runs, stop = Status(), [], []
     embedded = evaluator.embed([episodes for _, episodes in tasks], status)

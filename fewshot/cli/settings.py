@@ -19,7 +19,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temperature",
         type=positive,
-        help="factor on similarities in the softmax; without it each encoder's own",
+        help="factor on similarities in the softmax, of methods other than siamese and CLIP's; "
+        "without it each encoder's own",
     )
     parser.add_argument(
         "--transductive",

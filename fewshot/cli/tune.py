@@ -34,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also for the image tower's last block: some ten seconds an episode",
     )
     parser.add_argument(
-        "--output", type=output_file, metavar="FILE", help="default: where it is read"
+        "--output",
+        type=output_file,
+        metavar="FILE",
+        help="default: assets/adaptation.json, where it is read",
     )
 
 

@@ -116,8 +116,8 @@ def _found(name: str) -> ClipFolder:
     if name == EMBEDDED:
         card = json.loads((EMBEDDED_FOLDER / CARD_FILE).read_text("utf-8"))
         caution = (
-            f"CLIP is the small embedded model here: it knows {card['knows']}, and what it says of "
-            "other names, or of more than a small picture shows, means little."
+            f"CLIP is the small embedded model here: it knows {card['knows']}; its answers for any "
+            "other name, or about what is too fine for 64 × 64 pixels, mean little."
         )
         return ClipFolder(
             EMBEDDED, EMBEDDED_FOLDER, card["licence"], caution, **_of_card(EMBEDDED_FOLDER)
@@ -180,10 +180,10 @@ def _repository(name: str) -> str | None:
 
 def _absent(name: str) -> str:
     listed = CLIP_MODELS.get(name)
-    size = f" ({listed.megabytes} MB)" if listed else ""
+    how = f" ({listed.megabytes} MB) with the button under Settings or" if listed else " with"
     return (
-        f"The CLIP model {name} is not on this machine: download it{size} with the button under "
-        f"Settings or “python -m fewshot download {name}”, or name the folder of a local copy."
+        f"The CLIP model {name} is not on this machine: download it{how} “python -m fewshot "
+        f"download {name}”, or name the folder of a local copy."
     )
 
 

@@ -162,7 +162,7 @@ def _transductive(records: Records) -> str:
         "With the option *transductive*, `finetune` sees all queries of an episode at once, one of "
         "each class here, and answers each in the light of the others; it leans towards classes "
         f"that occur equally often, as they do in these episodes. {_most(record):,} of them, at 5 "
-        "and 20 ways those above; for the calibration error see *Photos*.\n\n"
+        "and 20 ways those above; for the calibration error see *Photos and symbols*.\n\n"
     ) + table([*head, "calibration error of the two"], rows)
 
 

@@ -45,8 +45,8 @@ _READING = f"""
 <aside class="reading"><h3>How to read this</h3>
 <p><b>%</b> shares one whole among <em>your</em> classes: a softmax. Over a few names it can be near
 100% for a picture of none of them; it is no calibrated probability.</p>
-<p>The <span class="raw">small number</span> behind it is what the softmax was taken of, in the
-method’s own measure. Compare it within one card only.</p>
+<p>The <span class="raw">small number</span> behind it is the method’s own measure, of which the
+softmax is made, times a temperature. Compare it within one card only.</p>
 <ul>{_MEASURED}</ul></aside>
 """
 

@@ -78,7 +78,7 @@ def build_evaluate_form() -> EvaluateForm:
         seed = _number("seed", 0, "of the draw")
         against = gr.Dropdown(
             [("None", ""), *((title, name) for name, title in METHOD_TITLES.items())],
-            value="prototype", label="Against", info="in each episode", min_width=90,
+            value="prototype", label="Compare with", info="on the same episodes", min_width=90,
             elem_id="evaluate-against",
         )  # fmt: skip
     within = gr.Checkbox(

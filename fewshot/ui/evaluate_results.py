@@ -140,7 +140,9 @@ def _score(score: MethodScore, ways: int, compared: bool) -> str:
 def _plus_minus(mean: float, half: float, *, signed: bool = False) -> str:
     sign = "+" if signed and mean > 0 else ""
     text = f"{sign}{number(100 * mean)}"
-    return f"{text} %" if math.isnan(half) else f"{text} ± {number(100 * half)} %"
+    if not math.isnan(half):
+        text += f" ± {number(100 * half)}"
+    return text if signed else f"{text} %"  # a difference is in points
 
 
 def _face(report: Report, class_id: int, words: str = "") -> str:

@@ -26,7 +26,7 @@ WELCOME = """
     picture or a few: photographs, scans, or drawings made right here.</li>
     <li><b>Ask.</b> Add a picture, or many, that you want to have classified.</li>
     <li><b>Compare.</b> Press <em>Classify</em>. Five kinds of classifier answer side by side, each
-    with the pictures its answer rests on.</li>
+    with those of your pictures that it finds most similar.</li>
   </ol>
   <p>No pictures at hand? Any of the examples above shows the idea in a second or two.</p>
 </section>
