@@ -22,6 +22,7 @@ from fewshot.handwriting import draw
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120  # on a machine that is busy with something else
+WAIT = 60_000  # milliseconds, for the page; waiting ends as soon as there is something to see
 
 # No test looks anything up, and none finds a CLIP model that happens to be on the machine.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -38,6 +39,12 @@ def png(glyph: int, drawer: int, surface: str = "ink") -> bytes:
     return buffer.getvalue()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What handlers keep goes to no place that somebody uses."""
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
+
+
 @pytest.fixture(scope="session")
 def page_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the page's process prints."""
@@ -46,7 +53,7 @@ def page_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def page_url(page_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``python app.py`` on a free port, warmed up."""
+    """``python app.py`` on a free port, answering."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -84,12 +91,13 @@ def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 @pytest.fixture(scope="session")
 def browser():
     """Debian's Chromium, driven by Playwright; quicker where it comes without a window."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     names = ("chromium-headless-shell", "chromium", "chromium-browser")
     chromium = next(filter(None, map(shutil.which, names)), None)
     if chromium is None:
         pytest.fail("The page's tests need Chromium: apt-get install chromium.")
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
@@ -120,14 +128,20 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str
 
 @pytest.fixture
 def zip_of(tmp_path: Path) -> Callable[..., str]:
-    """Write a zip of drawings: glyph number -> drawers, in folders "Letter 0" and so on."""
+    """Write a zip of drawings by drawers from a first on, in folders "Letter 0" and so on."""
 
-    def write(name: str, n_classes: int, shots: int, extra: dict[str, bytes] | None = None) -> str:
+    def write(
+        name: str,
+        n_classes: int,
+        shots: int,
+        extra: dict[str, bytes] | None = None,
+        first: int = 900,
+    ) -> str:
         path = tmp_path / name
         with zipfile.ZipFile(path, "w") as archive:
             for glyph in range(n_classes):
                 for drawer in range(shots):
-                    archive.writestr(f"Letter {glyph}/{drawer}.png", png(glyph, 900 + drawer))
+                    archive.writestr(f"Letter {glyph}/{drawer}.png", png(glyph, first + drawer))
             for file, content in (extra or {}).items():
                 archive.writestr(file, content)
         return str(path)

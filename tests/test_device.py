@@ -103,15 +103,19 @@ def test_a_refusal_comes_back_from_zero_gpu_as_it_was(monkeypatch):
             @functools.wraps(function)
             def steps(*arguments):
                 running = function(*arguments)
-                while (step := told(lambda: next(running, None))) is not None:
-                    yield pickle.loads(pickle.dumps(step))
+                try:
+                    while (step := told(lambda: next(running, None))) is not None:
+                        yield pickle.loads(pickle.dumps(step))
+                except GeneratorExit:
+                    ended.append(True)
+                    raise
 
             return steps
         return functools.wraps(function)(
             lambda *arguments: pickle.loads(pickle.dumps(told(lambda: function(*arguments))))
         )
 
-    asked = []
+    asked, ended = [], []
     spaces = SimpleNamespace(GPU=lambda duration: (asked.append(duration), lent)[1])
     monkeypatch.setitem(sys.modules, "spaces", spaces)
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
@@ -141,3 +145,9 @@ def test_a_refusal_comes_back_from_zero_gpu_as_it_was(monkeypatch):
         next(running)
     with pytest.raises(RuntimeError, match="KeyError"):
         list(steps(4))
+    # A run that is given up gives the GPU back.
+    ended.clear()
+    running = steps(5)
+    next(running)
+    running.close()
+    assert ended == [True]

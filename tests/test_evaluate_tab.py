@@ -457,7 +457,6 @@ def test_the_summary_says_what_was_run(two: Report) -> None:
 def tab(window: BrowserContext, page_url: str) -> Iterator[Callable[..., Page]]:
     """Open the tab as a visitor of its own; nothing in it may go wrong unseen."""
     opened, complaints = [], []
-    expect.set_options(timeout=WAIT)
 
     def open_at(width: int = 1280, height: int = 900) -> Page:
         page = window.new_page()
@@ -484,7 +483,6 @@ def tab(window: BrowserContext, page_url: str) -> Iterator[Callable[..., Page]]:
     yield open_at
     for page in opened:
         page.close()
-    expect.set_options(timeout=5_000)  # Playwright's own
     assert [text for text in complaints if "Method not implemented" not in text] == []
 
 

@@ -22,7 +22,6 @@ from fewshot.ui.known_names import known_names
 from fewshot.ui.outdated import CLASSIFY_HELD
 
 WAIT = 30_000  # milliseconds; waiting ends as soon as there is something to see
-expect.set_options(timeout=WAIT)
 BOXES = "all => all.map(e => e.getBoundingClientRect())"
 METHODS = ["siamese", "triplet", "finetune", "clip", "clip-adapter"]
 # Gradio's own: a File's upload in a browser without a progress stream.
@@ -143,6 +142,18 @@ def two_classes(page: Page, drawings: Callable[..., list[str]]) -> None:
 def classify(page: Page) -> None:
     page.click("#classify")
     expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+
+
+def stop_at_once(page: Page) -> None:
+    """In the browser, as soon as there is something to stop."""
+    page.evaluate(
+        """async () => {
+          const stop = () => document.querySelector("#stop");
+          const moment = () => new Promise((done) => setTimeout(done, 1));
+          for (let i = 0; i < 5000 && !stop()?.offsetParent; i++) await moment();
+          stop().click();
+        }"""
+    )
 
 
 def choose_model(page: Page, name: str) -> None:
@@ -475,7 +486,7 @@ def test_a_stopped_run_leaves_the_old_answers_marked(
     import_zip(page, zip_of("many.zip", n_classes=12, shots=12))
     expect(outdated(page)).to_have_count(1, timeout=WAIT)
     page.click("#classify")
-    page.click("#stop")
+    stop_at_once(page)
     expect(page.locator("#problem-said")).to_contain_text("Stopped")
     expect(page.locator("#stop")).to_be_hidden()
     for button in ("#classify", "#clear-all", "#example-alphabet"):
@@ -552,7 +563,7 @@ def test_what_the_answers_rest_on_is_a_click_away(page: Page) -> None:
 
 def test_looking_can_be_stopped(answered: Page) -> None:
     answered.locator("#look").click()
-    answered.click("#stop")
+    stop_at_once(answered)
     expect(answered.locator("#problem-said")).to_contain_text("Stopped")
     expect(answered.locator("#look")).to_be_enabled()
     expect(answered.locator("#look-progress")).to_be_hidden()
@@ -728,6 +739,23 @@ def test_classes_come_and_go_and_the_others_stay(page: Page, drawings: Callable)
     # What lies on a class's pad moves up with it.
     expect(page.locator("#pad-2 canvas.unsent")).to_be_visible()
     expect(page.locator("#pad-1 canvas.unsent")).to_have_count(0)
+    page.click("#bring-back")
+    expect(page.locator(".slot")).to_have_count(3)
+    assert class_names(page) == ["Loop", "Fork", "Third"]
+    locked = page.evaluate(
+        """async () => {
+          const [first, second] = document.querySelectorAll("#class-slots .remove");
+          first.click();
+          const moment = () => new Promise((done) => setTimeout(done, 1));
+          for (let i = 0; i < 5000 && !second.disabled; i++) await moment();
+          second.click();
+          return second.disabled;
+        }"""
+    )
+    assert locked
+    expect(page.locator(".slot")).to_have_count(2)
+    assert class_names(page) == ["Fork", "Third"]
+    expect(page.locator("#class-1").get_by_role("button", name="Remove")).to_be_enabled()
     expect(thumbnails(page, "#pictures-1")).to_have_count(2)
     expect(thumbnails(page, "#pictures-2")).to_have_count(3)
     expect(thumbnails(page, "#queries")).to_have_count(1)
@@ -869,11 +897,11 @@ def test_settings_are_used_and_can_be_reset(page: Page, drawings: Callable) -> N
 
 
 def test_stop_gives_the_page_back(page: Page, zip_of: Callable, drawings: Callable) -> None:
-    import_zip(page, zip_of("many.zip", n_classes=12, shots=12))
+    import_zip(page, zip_of("many.zip", n_classes=12, shots=12, first=700))
     expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
     upload(page, "#queries", drawings(3, range(1)))
     page.click("#classify")
-    page.click("#stop")
+    stop_at_once(page)
     expect(page.locator("#problem-said")).to_contain_text("Stopped")
     expect(page.locator("#classify")).to_be_enabled()
     expect(page.locator("#stop")).to_be_hidden()

@@ -399,7 +399,6 @@ def test_kept_pictures_keep_name_and_pixels() -> None:
     assert files.kept_picture(picture(7, 7, "Oru/1 ü.jpeg")) == str(path)
     sign = Path(files.kept_picture(picture(7, 7, "Oru/♥.jpeg")))
     assert sign.name == "picture.png"  # by its ending Gradio tells that it is one
-    assert {str(path), str(sign)} <= set(files.KEPT)
     strange = Path(files.kept_file("../../\0a/" + "ö" * 300 + ".json", b"x"))
     assert strange.read_bytes() == b"x"
     assert strange.parent.parent == path.parent.parent
@@ -696,6 +695,73 @@ def test_other_queries_are_used_only_when_asked_for() -> None:
     np.testing.assert_allclose(inductive[:1], asked(False, queries[:1]), rtol=1e-4)
 
 
+# Files
+
+
+def test_what_was_kept_is_deleted_with_the_rest_and_forgotten(tmp_path, monkeypatch) -> None:
+    from gradio.route_utils import delete_files_created_by_app
+
+    from fewshot.ui.page import build_page
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    page = build_page()
+    one, another = (files.kept_picture(picture(glyph, 0)) for glyph in (1, 2))
+    # Gradio may know one of them itself, too.
+    page.temp_file_sets[0].add(another)
+    assert {one, another} <= set(files.KEPT)
+    delete_files_created_by_app(page, None)
+    assert not Path(one).exists() and not Path(another).exists()
+    assert not {one, another} & set(files.KEPT)
+
+
+def test_half_a_file_is_not_left_behind(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    def broken(file) -> None:
+        file.write(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        files.kept_stream("a.zip", broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_oldest_files_of_a_name_make_room(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    paths = [files.kept_file("sorted.zip", bytes([i]) * 100) for i in range(3)]
+    other = files.kept_file("other.zip", b"x" * 100)
+    for age, path in zip((2, 3, 1), paths, strict=True):
+        os.utime(path, (1000 - age, 1000 - age))
+    files.forget_oldest("sorted.zip", 200)
+    assert [Path(path).exists() for path in paths] == [True, False, True] and Path(other).exists()
+    files.forget_oldest("sorted.zip", 99)
+    assert not any(Path(path).exists() for path in paths)
+
+
+def test_a_picture_that_could_not_be_read_may_come_back(tmp_path) -> None:
+    path = str(tmp_path / "a.png")
+    verdict, refused = inputs.checked([(path, None)])
+    assert verdict == {path: None} and len(refused) == 1
+    write_png(Path(path), 3)
+    assert inputs.checked([(path, None)]) == ({}, [])
+    with pytest.raises(InputError, match="2,001 pictures are too many: leave out 1 to"):
+        inputs.checked([(path, None)] * 2_001)
+
+
+def test_embedding_in_portions_makes_what_is_missing_and_tells_how_far(monkeypatch) -> None:
+    from fewshot import embedding_cache
+    from fewshot.encoders.pixels import PixelEncoder
+
+    monkeypatch.setattr(embedding_cache, "AT_ONCE", 2)
+    cache, encoder = EmbeddingCache(), PixelEncoder()
+    pictures = [picture(glyph, 0) for glyph in range(5)]
+    cache.embed(encoder, pictures[:1])
+    assert list(cache.embedding(encoder, pictures)) == [0, 0.5]  # of four
+    assert list(cache.embedding(encoder, pictures)) == []
+    expected = PixelEncoder().embed(pictures)
+    np.testing.assert_allclose(cache.embed(encoder, pictures).embeddings, expected, atol=1e-6)
+
+
 # CLIP's files
 
 
@@ -967,6 +1033,10 @@ def test_an_import_keeps_what_it_replaces_and_a_refused_one_nothing(tmp_path: Pa
     bad.write_bytes(b"nothing")
     with pytest.warns(UserWarning, match="bad.zip"):
         assert import_remembered(str(bad), (), *held_in_page("A"))[:2] == [gr.skip(), gr.skip()]
+    # Nor is anything else read where the session that had the path is over.
+    over = ["", True, *held_in_page("A")[2:]]
+    with pytest.warns(UserWarning, match="no longer kept: import it again"):
+        assert brought_back((over,), *held_in_page("B"))[0] == ()
     # Where the zip is gone, so is the way back to it, and nothing else changes.
     path.unlink()
     inputs.read_zip.cache_clear()

@@ -13,7 +13,8 @@ from fewshot.presets import get_preset
 from fewshot.report import as_json, conditions
 from fewshot.types import InputError
 from fewshot.ui import inputs
-from fewshot.ui.engine import Choices, compare_at_once, settings_of
+from fewshot.ui.busy import until_stopped
+from fewshot.ui.engine import TITLES, Choices, compare_in_steps, settings_of
 from fewshot.ui.errors import told
 
 
@@ -60,8 +61,10 @@ def classify(support: gr.FileData, queries: list[gr.FileData], preset: str = "dr
     pictures = [images.decode(p, _name(q)) for p, q in zip(found, queries, strict=True)]
     folders = inputs.read_zip(str(archive))
     support_set = images.support_set(folders.classes)
-    answers = compare_at_once(support_set, pictures, preset)
-    run_with = conditions(preset, settings_of(Choices(), preset), None)
+    choices = Choices()
+    steps = compare_in_steps(support_set, pictures, preset, choices, tuple(TITLES))
+    *_, answers = until_stopped(steps, {"asked": False})  # nobody can, but it takes no longer
+    run_with = conditions(preset, settings_of(choices, preset), None)
     return as_json(answers, folders.skipped, run_with)
 
 

@@ -105,10 +105,11 @@ def until_stopped(steps: Iterable[Any], stopping: dict[str, bool]) -> Iterator[A
     Raises:
         InputError: the run takes too long.
     """
-    began = time.monotonic()
+    began = None  # with the first step: before it the run may have waited for a GPU
     for step in steps:
         if stopping["asked"]:
             return
+        began = time.monotonic() if began is None else began
         if isinstance(step, Step) and time.monotonic() > began + MOST_SECONDS:
             raise InputError(
                 f"A run ends after {MOST_SECONDS // 60} minutes, so that others get their turn: "
@@ -129,21 +130,33 @@ def ask_to_stop(stopping: dict[str, bool]) -> Any:
 
 
 def arrived_js(results: str) -> str:
-    """For the browser, given the problem: what a run ended with is said to who cannot see it.
+    """For the browser, given what was asked for and what is answered: says aloud how a run ended.
 
     On a phone, where the results lie below the inputs, it goes there as well.
 
     Args:
         results: CSS selector.
     """
-    return f"""(problem) => {{
-      const aloud = document.querySelector("#said-aloud");
-      aloud.textContent = "";
-      const said = problem ? "Stopped." : "The answers are here.";
-      setTimeout(() => (aloud.textContent = said), 100);
-      if (problem || innerWidth >= 800) return;
+    return f"""(asked, answered) => {{
+      {_aloud('asked === answered ? "The answers are here." : "Stopped."')}
+      if (asked !== answered || innerWidth >= 800) return;
       document.querySelector("{results}").scrollIntoView({{behavior: "smooth"}});
     }}"""
+
+
+def looked_js() -> str:
+    """For the browser, given the problem: says aloud how a look at the answers ended."""
+    return f"""(problem) => {{
+      {_aloud('problem ? "Stopped." : "What the answers rest on is shown."')}
+    }}"""
+
+
+def _aloud(said: str) -> str:
+    """JavaScript that lets screen readers say the value of an expression."""
+    return f"""
+      const aloud = document.querySelector("#said-aloud");
+      aloud.textContent = "";  // the same words again would not be said
+      setTimeout(() => (aloud.textContent = {said}), 100);"""
 
 
 def progress_bar(what: str, share: float | None = None) -> str:

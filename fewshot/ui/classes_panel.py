@@ -45,6 +45,10 @@ _WITHOUT = """(count, ...values) => {
   const shown = Array.from({ length: SLOTS }, (_, i) => update(i < left));
   return [left, ...shown, ...of_slots.flat()];
 }"""
+# Whether the buttons that do so can be pressed.
+_LOCKED = """() => {
+  document.querySelectorAll("#class-slots .remove").forEach((one) => (one.disabled = LOCKED));
+}"""
 
 
 class Slot(NamedTuple):
@@ -67,6 +71,7 @@ class ClassesPanel:
         count: how many slots are shown. A hidden field, not a State: it lives as long as the
             slots, in the browser.
         add, upload: the buttons for one more slot, and for a zip.
+        removes, drop_list: the buttons that take a slot's class away, or all imported ones.
         slots: what all slots lie in.
         imported: path of a zip that is shown as a list, or "".
         as_list: whether one is. A hidden field again: the session, which has the path, may end
@@ -84,6 +89,8 @@ class ClassesPanel:
     count: gr.Number
     add: gr.Button
     upload: gr.UploadButton
+    removes: list[gr.Button]
+    drop_list: gr.Button
     slots: gr.Column
     imported: gr.State
     as_list: gr.Checkbox
@@ -143,6 +150,8 @@ def build_classes_panel() -> ClassesPanel:
         count=gr.Number(FIRST_SLOTS, visible=False, precision=0),
         add=add,
         upload=upload,
+        removes=removes,
+        drop_list=drop_list,
         slots=slots,
         imported=gr.State("", time_to_live=86_400),
         as_list=gr.Checkbox(visible=False),
@@ -152,15 +161,30 @@ def build_classes_panel() -> ClassesPanel:
     )
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     panel.events.append(add.click(one_more, panel.count, [panel.count, *columns], **quiet))
-    for i, button in enumerate(removes):
-        moved = [panel.count, *columns, *panel.slot_contents]
-        remove = button.click(
-            None, [panel.count, *panel.slot_contents], moved, js=_without(i), **quiet
-        )  # fmt: skip
-        panel.events.append(remove)
-    panel.events.append(drop_list.click(slots_shown, None, panel.of_kind, **quiet))
     hand_out(save, saved, panel.inputs, "saved-classes")
     return panel
+
+
+def wire_removal(panel: ClassesPanel, remember: dict[str, Any]) -> None:
+    """Let the buttons take classes away, once what is there is kept.
+
+    Args:
+        panel: of :func:`build_classes_panel`.
+        remember: a listener that keeps it.
+    """
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    moved = [panel.count, *panel.columns, *panel.slot_contents]
+    for i, button in enumerate(panel.removes):
+        # One at a time: a second click would be for a slot whose class is about to move up.
+        button.click(None, js=_LOCKED.replace("LOCKED", "true"), api_visibility="private")
+        kept = button.click(**remember)
+        remove = kept.success(
+            None, [panel.count, *panel.slot_contents], moved, js=_without(i), **quiet
+        )
+        kept.then(None, js=_LOCKED.replace("LOCKED", "false"), api_visibility="private")
+        panel.events.append(remove)
+    panel.drop_list.click(**remember)
+    panel.events.append(panel.drop_list.click(slots_shown, None, panel.of_kind, **quiet))
 
 
 def _without(i: int) -> str:
@@ -277,7 +301,7 @@ def saved(*values: Any) -> str:
     """
     path, as_list, count, *slots = values
     if as_list:
-        return _still_kept(path)
+        return still_kept(path)
     folders = []
     for number, slot in enumerate(slots_of(count, slots), start=1):
         if not slot.pictures:
@@ -301,7 +325,7 @@ def support_of(values: Sequence[Any]) -> SupportSet:
     """
     path, as_list, count, *slots = values
     if as_list:
-        return images.support_set(inputs.read_zip(_still_kept(path)).classes)
+        return images.support_set(inputs.read_zip(still_kept(path)).classes)
     return inputs.support_of_slots(*zip(*slots_of(count, slots), strict=True))
 
 
@@ -311,7 +335,8 @@ def left_out_of(values: Sequence[Any]) -> tuple[str, ...]:
     return inputs.read_zip(path).skipped if as_list and path else ()
 
 
-def _still_kept(path: str) -> str:
+def still_kept(path: str) -> str:
+    """The path of an imported zip, or InputError where the session that had it is over."""
     if not path:
         raise InputError("The imported zip is no longer kept here: import it again.")
     return path

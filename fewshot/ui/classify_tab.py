@@ -21,6 +21,7 @@ from fewshot.ui.busy import (
     arrived_js,
     ask_to_stop,
     legible,
+    looked_js,
     progress_bar,
     run_and_stop,
     stop_flag,
@@ -155,16 +156,19 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         each.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
     for each in runs:
         each.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
-        each.success(None, outdated.problem, None, js=arrived_js("#results"), **_QUIET)
-    stop.click(ask_to_stop, stopping, stop, **_QUIET)
+        each.success(None, outdated.both, None, js=arrived_js("#results"), **_QUIET)
+    looking.success(None, outdated.problem, None, js=looked_js(), **_QUIET)
+    # Not behind others in the queue, which may be full.
+    stop.click(ask_to_stop, stopping, stop, queue=False, **_QUIET)
     emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
     clear.click(None, js=_CLEAR_PADS, api_visibility="private")
     clear.click(**remember)
+    classes_panel.wire_removal(classes, remember)
     imports = _wire_import(classes, undo, remember["inputs"])
-    waiting = json.dumps(gr.update(interactive=False, value="Bringing it back"))
+    waiting = json.dumps(gr.update(value="Bringing it back"))
     undo.button.click(None, None, undo.button, js=f"() => ({waiting})", **_QUIET)
     back = undo.button.click(brought_back, remember["inputs"], [*undo.outputs, *filled], **_QUIET)
-    ready = json.dumps(gr.update(interactive=True, value=undo.button.value))
+    ready = json.dumps(gr.update(value=undo.button.value))
     back.then(None, None, undo.button, js=f"() => ({ready})", **_QUIET)
     clearing = clear.click(cleared, None, emptied, **_QUIET)
     keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])

@@ -153,7 +153,10 @@ def _embedding(
     settings: Settings,
     model: str | None,
 ) -> Iterator[float]:
-    """Embed for a method in portions, so that its fit finds all of it cached: the share done."""
+    """Embed for a method in portions, so that its fit finds all of it cached: the share done.
+
+    But for what an image tower sees that the fit itself first tunes to the support set.
+    """
     from fewshot.compare import CACHE
     from fewshot.encoders import get_encoder
     from fewshot.methods import METHODS
@@ -227,20 +230,12 @@ def look_in_steps(
     yield found
 
 
-def compare_at_once(support: SupportSet, queries: Sequence[Picture], preset: str) -> Comparison:
-    """The methods of the cards with default settings, as the command line runs them."""
-    from fewshot.compare import compare
-
-    return compare(support, queries, preset)
-
-
 if os.environ.get("SPACES_ZERO_GPU"):
     # There, and only there: ZeroGPU counts the decorated functions as the page starts, and
     # device imports torch, which the page elsewhere does without until the first click.
     from fewshot.device import gpu
 
     compare_in_steps, look_in_steps = gpu()(compare_in_steps), gpu()(look_in_steps)
-    compare_at_once = gpu()(compare_at_once)
 
 
 def without_baseline(comparison: Comparison) -> tuple[Comparison, MethodResult | None]:

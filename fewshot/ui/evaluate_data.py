@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewshot.class_folders import read_class_folders
 from fewshot.data.class_tree import pool_of
 from fewshot.data.invented import invented_alphabet
 from fewshot.data.omniglot import downloaded, load_omniglot
 from fewshot.data.pool import Pool
 from fewshot.images import quoted
 from fewshot.types import InputError
+from fewshot.ui import inputs
 
 INVENTED, OMNIGLOT, OWN_ZIP = "invented", "omniglot", "zip"
 SOURCES = {
@@ -86,7 +86,7 @@ def download_omniglot() -> None:
 
 
 def _of_zip(path: Path) -> Data:
-    folders = read_class_folders(path)
+    folders = inputs.read_folders(path)
     if len(folders.classes) < 2:
         raise InputError(
             f"{quoted(path.name)} has only the class {quoted(folders.classes[0][0])}: at least 2 "

@@ -64,8 +64,8 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
             with gr.Row():
                 run, stop = run_and_stop("Evaluate", "evaluate", "evaluate-stop")
             block(
-                "The CLIP model is the one chosen under Settings in the Classify tab. Nobody else "
-                "is shown your pictures.",
+                "The CLIP model is the one chosen under Settings in the Classify tab; all other "
+                "settings are the defaults. Nobody else is shown your pictures.",
                 elem_classes="hint",
             )
         with gr.Column(scale=7, min_width=340, elem_classes="found", elem_id="evaluated"):
@@ -86,9 +86,9 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
         concurrency_id="evaluate", concurrency_limit=2, **_QUIET,
     )  # fmt: skip
     runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
-    runs.success(None, outdated.problem, None, js=arrived_js("#evaluated"), **_QUIET)
+    runs.success(None, outdated.both, None, js=arrived_js("#evaluated"), **_QUIET)
     keep_watch(outdated, held, [runs])
-    stop.click(ask_to_stop, stopping, stop, **_QUIET)
+    stop.click(ask_to_stop, stopping, stop, queue=False, **_QUIET)
 
 
 @shown
@@ -110,10 +110,11 @@ def run_evaluation(
     try:
         yield [*buttons.begun("Reading the pictures"), gr.skip(), "", *same]
         request = request_of(dict(zip(names, values, strict=True)))
-        told, what, began, late = 0.0, "", time.monotonic(), False
+        told, what, began, late = 0.0, "", None, False
         for step in evaluate_in_steps(request):
             if isinstance(step, Report):
                 report = step
+            began = time.monotonic() if began is None else began
             late = time.monotonic() > began + MOST_SECONDS
             if stopping["asked"] or late:
                 break

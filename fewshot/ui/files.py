@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import os
@@ -20,10 +21,16 @@ THUMBNAIL = 128  # pixels a side
 
 
 class _Kept(set):
-    """Paths, of which a thread may add more while another goes through them."""
+    """Paths of files; going through them forgets those that are gone.
+
+    One thread may add some while another goes through them.
+    """
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(super().__iter__()))
+        every = tuple(super().__iter__())
+        gone = {path for path in every if not Path(path).exists()}
+        self.difference_update(gone)
+        return iter([path for path in every if path not in gone])
 
 
 # Every file written here. Gradio's own lists of what it is to delete lack those that a gallery was
@@ -66,6 +73,21 @@ def kept_stream(name: str, write: Callable[[BinaryIO], object]) -> str:
         part.unlink(missing_ok=True)
     KEPT.add(str(path))
     return str(path)
+
+
+def forget_oldest(name: str, most: int) -> None:
+    """Delete kept files of a name, the oldest first, until they have at most so many bytes."""
+    found = []
+    for path in map(Path, KEPT):
+        if path.name == name:
+            with contextlib.suppress(OSError):  # gone meanwhile
+                found.append((path.stat().st_mtime, path.stat().st_size, path))
+    left = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if left <= most:
+            break
+        path.unlink(missing_ok=True)
+        left -= size
 
 
 def kept_picture(picture: Picture) -> str:

@@ -119,14 +119,20 @@ def checked(gallery: Gallery) -> tuple[dict[str, str | None], list[str]]:
     verdict: dict[str, str | None] = {}
     refused = []
     found = paths(gallery)
-    images.check_picture_count(len(found))
+    if (more := len(found) - images.MAX_SET_PICTURES) > 0:
+        raise InputError(
+            f"{len(found):,} pictures are too many: leave out {more:,} to come down to "
+            f"{images.MAX_SET_PICTURES:,}."
+        )
     images.check_work([Path(path) for path in found])
     for path in found:
-        if why := _why_unreadable(path):
+        try:
+            _check_readable(path)
+            if Path(path).suffix.lower() in (".tif", ".tiff"):
+                verdict[path] = files.kept_picture(read_file(path))
+        except InputError as error:
             verdict[path] = None
-            refused.append(why)
-        elif Path(path).suffix.lower() in (".tif", ".tiff"):
-            verdict[path] = files.kept_picture(read_file(path))
+            refused.append(str(error))
     return verdict, refused
 
 
@@ -143,14 +149,17 @@ def read_file(path: str) -> Picture:
     return images.decode(Path(path), Path(path).name)
 
 
+# That one can be read is remembered longer than its pixels, as a gallery is looked at again with
+# each upload; that one cannot is not: it may be uploaded anew.
 @functools.lru_cache(maxsize=4096)
-def _why_unreadable(path: str) -> str | None:
-    """A sentence, or None; remembered longer than the picture, as a gallery is looked at anew."""
-    try:
-        read_file(path)
-    except InputError as error:
-        return str(error)
-    return None
+def _check_readable(path: str) -> None:
+    read_file(path)
+
+
+def read_folders(path: Path) -> ClassFolders:
+    """What :func:`fewshot.class_folders.read_class_folders` reads, few at a time."""
+    with _READING:
+        return read_class_folders(path)
 
 
 # A zip is read again when asked for after others: a visitor's state holds its path, not up to
@@ -162,8 +171,7 @@ def read_zip(path: str) -> ClassFolders:
     Raises:
         InputError: as :func:`fewshot.class_folders.read_class_folders`, or too many classes.
     """
-    with _READING:
-        found = read_class_folders(Path(path))
+    found = read_folders(Path(path))
     if len(found.classes) > MAX_CLASSES:
         raise InputError(
             f"{images.quoted(Path(path).name)} has {len(found.classes)} classes and at most "

@@ -92,10 +92,10 @@ def build_names_tab(settings: SettingsPanel) -> None:
         concurrency_id="engine", concurrency_limit=2, trigger_mode="multiple", **_QUIET,
     )  # fmt: skip
     run.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
-    run.success(None, outdated.problem, None, js=arrived_js("#names-message"), **_QUIET)
+    run.success(None, outdated.both, None, js=arrived_js("#names-message"), **_QUIET)
     keep_watch(outdated, held, [run])
     run.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
-    stop.click(ask_to_stop, stopping, stop, **_QUIET)
+    stop.click(ask_to_stop, stopping, stop, queue=False, **_QUIET)
 
 
 @shown

@@ -16,8 +16,8 @@ TITLE = "Show it a few pictures"
 HEADER = f"""
 <header class="masthead">
   <h1>{TITLE}</h1>
-  <p>Five few-shot classifiers look at the same handful of examples, answer side by side, and show
-  what their answers rest on.</p>
+  <p>Four classifiers look at the few examples you show, a fifth reads their names alone. They
+  answer side by side, and show what their answers rest on.</p>
   <p id="said-aloud" role="status"></p>
 </header>
 """

@@ -8,7 +8,7 @@ import gradio as gr
 
 from fewshot.images import MB
 from fewshot.types import InputError
-from fewshot.ui import inputs
+from fewshot.ui import files, inputs
 from fewshot.ui.engine import TITLES
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import block
@@ -18,6 +18,9 @@ from fewshot.ui.zips import hand_out, zip_of_folders
 
 # Asked about in one go: 500 photos of phones.
 MAX_SORTED_BYTES = 2_000 * MB
+# Of everybody, for as long as files are kept.
+ALL_SORTED_BYTES = 6_000 * MB
+_NAME = "sorted.zip"
 
 
 def build_sorting() -> tuple[gr.Dropdown, gr.Button]:
@@ -60,4 +63,6 @@ def sorted_zip(
     folders: dict[str, list[str]] = {name: [] for name in found.prediction.classes}
     for path, label in zip(inputs.paths(gallery), found.prediction.labels, strict=True):
         folders[label].append(path)
-    return zip_of_folders("sorted.zip", folders.items(), most=MAX_SORTED_BYTES, anywhere=True)
+    path = zip_of_folders(_NAME, folders.items(), most=MAX_SORTED_BYTES, anywhere=True)
+    files.forget_oldest(_NAME, ALL_SORTED_BYTES)
+    return path

@@ -1,4 +1,4 @@
-"""Brings back what an example, an import or *Clear all* took the place of."""
+"""Brings back what an example, an import, *Remove* or *Clear all* took the place of or away."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def brought_back(before: tuple[Sequence[Any], ...] | None, *values: Any) -> list
     classes = classes_panel.filled(classes_panel.slots_of(count, slots))
     if as_list:  # the slots behind the list are what they were, too
         try:
-            of_kind = classes_panel.listed(path, inputs.read_zip(path))[: classes_panel.N_OF_KIND]
+            of_kind = _relisted(path)
         except InputError:
             gr.Warning(_GONE)
             unchanged = [gr.skip()] * (len(classes) + 1 + N_WITH)
@@ -95,6 +95,12 @@ def brought_back(before: tuple[Sequence[Any], ...] | None, *values: Any) -> list
         earlier.insert(0, values)
     button = gr.update(visible=bool(earlier))
     return [tuple(earlier), button, *classes, queries or [], *with_them]
+
+
+def _relisted(path: str) -> list[Any]:
+    """Updates for the first of the classes panel's outputs that show an imported zip as a list."""
+    found = inputs.read_zip(classes_panel.still_kept(path))
+    return classes_panel.listed(path, found)[: classes_panel.N_OF_KIND]
 
 
 def _something(values: Sequence[Any]) -> bool:
