@@ -244,17 +244,22 @@ def _answer(fitted: FittedMethod, embedded) -> MethodResult:
     scores = None
     if not fitted.method.reads_pictures and len(shown):
         scores = fitted.method.predict(shown).scores
-    return MethodResult(prediction, milliseconds, _neighbours(fitted, queries), scores)
+    neighbours = _neighbours(fitted, queries, prediction.evidence)
+    return MethodResult(prediction, milliseconds, neighbours, scores)
 
 
-def _neighbours(fitted: FittedMethod, queries: np.ndarray) -> tuple[tuple[Neighbour, ...], ...]:
+def _neighbours(
+    fitted: FittedMethod, queries: np.ndarray, evidence: np.ndarray | None
+) -> tuple[tuple[Neighbour, ...], ...]:
     """The support pictures nearest to each query in the method's own space."""
     entries = fitted.support.index.entries
+
+    def near(query: int, i: int, similarity: float) -> Neighbour:
+        measure = None if evidence is None else float(evidence[query, i])
+        return Neighbour(i, entries[i].file, entries[i].label, similarity, measure)
+
     ids, similarities = fitted.method.nearest(fitted.support, queries, NEIGHBOURS)
     return tuple(
-        tuple(
-            Neighbour(int(i), entries[int(i)].file, entries[int(i)].label, float(s))
-            for i, s in zip(row_ids, row_similarities, strict=True)
-        )
-        for row_ids, row_similarities in zip(ids, similarities, strict=True)
+        tuple(near(query, int(i), float(s)) for i, s in zip(row_ids, row_similarities, strict=True))
+        for query, (row_ids, row_similarities) in enumerate(zip(ids, similarities, strict=True))
     )

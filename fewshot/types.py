@@ -133,12 +133,20 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A support picture near a query: its position in the support set, and cosine similarity."""
+    """A support picture near a query.
+
+    Attributes:
+        position: in the support set.
+        file, label: its name and class.
+        similarity: cosine.
+        measure: the method's own evidence of it, or None where it has none.
+    """
 
     position: int
     file: str
     label: str
     similarity: float
+    measure: float | None = None
 
 
 @dataclass(frozen=True)

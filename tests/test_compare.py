@@ -123,8 +123,17 @@ def test_photos_share_one_tower(tmp_path_factory, task):
     assert not answer.unavailable
     assert list(answer.results) == [*COMPARED, "prototype"]
     # One space for all but triplet, which learns one of its own.
-    same = [r.neighbours for name, r in answer.results.items() if name != "triplet"]
+    same = [
+        [[(n.file, n.label, n.similarity) for n in near] for near in r.neighbours]
+        for name, r in answer.results.items()
+        if name != "triplet"
+    ]
     assert all(neighbours == same[0] for neighbours in same)
+    for result in answer.results.values():
+        evidence = result.prediction.evidence
+        for query, near in enumerate(result.neighbours):
+            told = None if evidence is None else [float(evidence[query, n.position]) for n in near]
+            assert [n.measure for n in near] == (told or [None] * len(near))
     triplet = answer.results["triplet"]
     for neighbours, evidence in zip(triplet.neighbours, triplet.prediction.evidence, strict=True):
         places = [n.position for n in neighbours]

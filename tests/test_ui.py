@@ -91,7 +91,7 @@ def answer(*first: float, evidence: bool = True) -> MethodResult:
         probabilities,
         np.full((len(first), 2), 0.25, np.float32) if evidence else None,
     )
-    neighbours = (Neighbour(0, "Oru/1.png", "Oru", 0.75),)
+    neighbours = (Neighbour(0, "Oru/1.png", "Oru", 0.75, 0.25 if evidence else None),)
     return MethodResult(prediction, np.full(len(first), 12.34), (neighbours,) * len(first))
 
 
@@ -222,6 +222,18 @@ def test_cards_are_five_whatever_answered_and_text_stays_text() -> None:
     assert "<b>Tavek</b>" not in html and "${1}" not in html
     assert "same: 0.25" in html
     assert "12.3 ms" in html
+
+
+def test_what_is_kept_for_later_clicks_shows_the_same_cards_without_the_maps() -> None:
+    full = comparison(
+        siamese=answer(0.2, 0.7), finetune=answer(0.3, 0.4), prototype=answer(0.1, 0.2)
+    )
+    shown = results(full)
+    kept = shown.without_maps()
+    assert cards_html(kept, 1) == cards_html(shown, 1) and table_html(kept) == table_html(shown)
+    assert all(r.prediction.evidence is None for r in kept.comparison.results.values())
+    assert kept.baseline.prediction.evidence is None
+    assert shown.baseline.prediction.evidence is not None
 
 
 def test_below_a_picture_stands_a_number_as_beside_the_bars() -> None:

@@ -184,7 +184,7 @@ def _bar_name(label: str) -> str:
 def _evidence(results: Results, result: MethodResult, query: int, name: str) -> str:
     figures = []
     for neighbour in result.neighbours[query]:
-        own = _own_measure(result, query, neighbour, name)
+        own = _own_measure(neighbour, name)
         similarity = number(neighbour.similarity)
         told = f"{neighbour.file}: similarity {similarity}{own and ', ' + own}"
         figures.append(
@@ -201,11 +201,11 @@ def _name(label: str) -> str:
     return f"<b{' class=long' if long else ''}><bdi>{escaped(label)}</bdi></b>"
 
 
-def _own_measure(result: MethodResult, query: int, neighbour: Neighbour, name: str) -> str:
+def _own_measure(neighbour: Neighbour, name: str) -> str:
     """What the method itself says of a support picture, where that is more than similarity."""
-    if result.prediction.evidence is None:
+    value = neighbour.measure
+    if value is None:
         return ""
-    value = float(result.prediction.evidence[query, neighbour.position])
     return {"siamese": f"same: {number(value)}", "triplet": f"d²: {number(-value)}"}.get(name, "")
 
 

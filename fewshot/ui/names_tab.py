@@ -22,7 +22,7 @@ from fewshot.ui.busy import (
     stop_flag,
     until_stopped,
 )
-from fewshot.ui.engine import Choices, compare_in_steps
+from fewshot.ui.engine import Choices, Step, compare_in_steps
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
 from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
@@ -42,6 +42,7 @@ WELCOME = """
 </section>
 """
 _WHERE = "under Settings in the Classify tab"
+_READING = "Reading names and pictures"
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -123,7 +124,7 @@ def find_names(
     """
     stopping["asked"] = False
     try:
-        yield [*buttons.begun("Reading names and pictures"), gr.skip(), "", gr.skip(), gr.skip()]
+        yield [*buttons.begun(_READING), gr.skip(), "", gr.skip(), gr.skip()]
         check_none_unsent(unsent)
         listed = read_names(text)
         pictures = inputs.queries_of_gallery(gallery, "below the names", MAX_PICTURES)
@@ -139,7 +140,7 @@ def find_names(
                 said = notice(escaped(summary(step, listed.repeated)))
                 yield [*buttons.idle(), asked, "", said, names_html(results)]
                 return
-            yield [*buttons.busy(step), *[gr.skip()] * 4]
+            yield [*buttons.busy(Step(step.share, _READING)), *[gr.skip()] * 4]
         yield [*buttons.idle(), gr.skip(), STOPPED, gr.skip(), gr.skip()]
     except Exception as error:
         why = escaped(sentence(error))

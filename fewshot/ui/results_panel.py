@@ -169,7 +169,7 @@ def results_shown(
         for name, content in downloads.items()
     ]
     shown = [table_html(results), cards_html(results, 0), similarities_html(results)]
-    return [message, *shown, *buttons, results, 0, None]
+    return [message, *shown, *buttons, results.without_maps(), 0, None]
 
 
 def nothing_shown(message: str = WELCOME) -> list[Any]:
