@@ -86,9 +86,9 @@ CLIP_RECIPE = ClipRecipe()
 # of 1,024, whose feature maps leave the caches, and gives four times the steps; most views are
 # small: 850, 550 and 300 a second at 32, 48 and 64 pixels. Muon takes a tenth more time a step than
 # AdamW; after 1,200 steps, on validation classes, it was ahead by 4 points at 1 shot and at 5.
-# Fewer turned and mixed photos suit a run so short: with mixed=0.5 and turned=0.25 10,500 steps of
-# Muon were 2.5 points behind on nouns and 0.6 at telling 5 new classes apart, and 12,000 of AdamW
-# 7 and 0.7.
+# Fewer turned and mixed photos seem to suit a run so short: with mixed=0.5 and turned=0.25 10,500
+# steps of Muon, a tenth fewer, were 2.5 points behind on nouns and 0.6 at telling 5 new classes
+# apart, and 12,000 of AdamW 7 and 0.7.
 CLIP_RECIPE_ON_CPU = ClipRecipe(
     steps=11_500,
     batch=256,
