@@ -82,6 +82,14 @@ SIAMESE = Search(
     _grid([10, 40], (0.1, 0.3, 1.0, 3.0)),
     calibrated="temperature_factor",
 )
+# Heads that were trained for drawings learn nothing more, but have no temperature either.
+SIAMESE_OF_DRAWINGS = Search(
+    "siamese",
+    _protocols(1, 5, ways=20, queries=5),
+    candidates=(Plan(),),
+    calibrated="temperature_factor",
+)
+RELATION_OF_DRAWINGS = replace(SIAMESE_OF_DRAWINGS, method="relation")
 FACTORS = tuple(round(2 ** (i / 4), 3) for i in range(-16, 17))  # 1/16 to 16
 TRIPLET = Search("triplet", _protocols(1, 5), _grid([5, 20], RATES))
 # On nouns that were trained on, of which there are more: where names help, as in use.

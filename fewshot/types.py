@@ -60,6 +60,11 @@ class SupportSet:
     labels: np.ndarray
     descriptions: tuple[str, ...] = ()
 
+    @property
+    def n_way(self) -> int:
+        """How many classes."""
+        return len(self.classes)
+
 
 def described(classes: Sequence[str], descriptions: Sequence[str]) -> tuple[str, ...]:
     """What prompts call each class: its name, or "NAME, DESCRIPTION"."""
@@ -99,6 +104,11 @@ class Support:
             raise ValueError(f"{len(self.labels)} labels for {len(self.embeddings)} embeddings")
         if self.views is not None and len(self.views) != len(self.embeddings):
             raise ValueError(f"views of {len(self.views)} pictures for {len(self.embeddings)}")
+
+    @property
+    def n_way(self) -> int:
+        """How many classes."""
+        return len(self.classes)
 
     @property
     def described(self) -> tuple[str, ...]:

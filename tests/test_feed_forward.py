@@ -22,6 +22,7 @@ from fewshot.class_logits import (
 from fewshot.encoders.pair_head import PairHead
 from fewshot.encoders.relation_head import RelationHead
 from fewshot.methods import METHODS, Settings
+from fewshot.methods.adaptation import Plan, plans, trying
 from fewshot.methods.prototype import Prototype
 from fewshot.types import Support
 
@@ -178,6 +179,21 @@ class WithHeads(LongEncoder):
 
     def relation_head(self) -> RelationHead:
         return self._relation
+
+
+@pytest.mark.parametrize("name", ["siamese", "relation"])
+def test_a_trained_head_s_logits_get_the_factor_chosen_for_the_shots(name: str) -> None:
+    method, support = METHODS[name](WithHeads()), shown()  # 11 pictures of 5 classes: as for 1 shot
+    tuned = method.fit(support).predict(QUERIES)
+    with trying(name, Plan()):
+        plain = METHODS[name](WithHeads()).fit(support).predict(QUERIES)
+    np.testing.assert_array_equal(tuned.scores, plain.scores)
+    powers = plain.probabilities.astype(float) ** plans()["drawings"][name]["1"].temperature_factor
+    expected = powers / powers.sum(1, keepdims=True)
+    np.testing.assert_allclose(tuned.probabilities, expected, atol=1e-4)
+    assert np.abs(tuned.probabilities - plain.probabilities).max() > 0.1
+    together = method.predict_batch(batch_of([support]), torch.from_numpy(QUERIES)[None])
+    np.testing.assert_allclose(together[0].numpy(), tuned.probabilities, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["siamese", "relation"])

@@ -245,13 +245,16 @@ def test_siamese_by_hand():
     labels = np.array([0, 0, 0, 1, 2, 2, 3])
     support = support_of(labels)
     prediction = METHODS["siamese"](TRAINED).fit(support).predict(QUERIES)
+    factor = plan_for("drawings", "siamese", support).temperature_factor
     linear = ENCODER.pair_head().linear
     weight, bias = linear.weight.detach().numpy()[0], linear.bias.item()
     for q, query in enumerate(QUERIES):
         logits = np.array([weight @ np.abs(query - x) + bias for x in support.embeddings])
         np.testing.assert_allclose(prediction.evidence[q], 1 / (1 + np.exp(-logits)), atol=1e-5)
         means = np.array([logits[labels == c].mean() for c in range(WAYS)])
-        np.testing.assert_allclose(prediction.probabilities[q], softmax_by_hand(means), atol=1e-5)
+        np.testing.assert_allclose(prediction.scores[q], means, atol=1e-5)
+        expected = softmax_by_hand(factor * means)
+        np.testing.assert_allclose(prediction.probabilities[q], expected, atol=1e-5)
 
 
 def test_triplet_by_hand():

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only",
         type=names,
         metavar="NAME,NAME",
-        help="some of finetune, finetune-transductive, siamese, triplet, clip-adapter; the plans "
-        "of the others stay as they are",
+        help="some of finetune, finetune-transductive, siamese, for drawings relation, for clip "
+        "triplet and clip-adapter; the plans of the others stay as they are",
     )
     parser.add_argument("--episodes", type=at_least(10), default=200, help="of each protocol")
     parser.add_argument(
@@ -78,9 +78,13 @@ def _drawings(folder: Path):
     from fewshot.training.validation import held_out_characters
 
     pool = held_out_characters(load_omniglot("background", folder)).pool()
-    encoder = get_encoder("drawings-prototype")
-    for what in (tuning.FINETUNE_OF_DRAWINGS, tuning.WITH_QUERIES_OF_DRAWINGS):
-        yield what, encoder, pool, Settings()
+    for what, encoder in (
+        (tuning.FINETUNE_OF_DRAWINGS, "drawings-prototype"),
+        (tuning.WITH_QUERIES_OF_DRAWINGS, "drawings-prototype"),
+        (tuning.SIAMESE_OF_DRAWINGS, "drawings-siamese"),
+        (tuning.RELATION_OF_DRAWINGS, "drawings-relation"),
+    ):
+        yield what, get_encoder(encoder), pool, Settings()
 
 
 def _clip(folder: Path):

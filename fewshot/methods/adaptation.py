@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import normalise
 from fewshot.types import Support, SupportSet
 
@@ -30,20 +31,21 @@ class Plan:
     """Gradient descent on a support set.
 
     Attributes:
-        steps: how many; of fine-tuning where a person asks for no number of their own.
+        steps: how many; of fine-tuning where a person asks for no number of their own. 0 where a
+            method learns nothing and its answers have a factor all the same.
         learning_rate: of each.
         entropy_factor: on the settings' entropy weight.
         temperature_factor: on the temperature, there: queries that a sharp softmax is sure of
-            from the start have no say in where the rows go. For siamese, on the mean pair logits
-            that its softmax over classes is taken of.
+            from the start have no say in where the rows go. For siamese and relation, on the
+            logits that their softmax over classes is taken of.
         answer_factor: on the temperature of the answers alone, after learning with queries: a
             softmax mild enough to learn by says less than is known.
         view_likeness: how like another picture of its class a view of a picture is, where it
             stands in for one: 1 says as like as the picture itself, 0 no more than any other's.
     """
 
-    steps: int
-    learning_rate: float
+    steps: int = 0
+    learning_rate: float = 0.0
     entropy_factor: float = 1.0
     temperature_factor: float = 1.0
     answer_factor: float = 1.0
@@ -75,21 +77,35 @@ def trying(method: str, plan: Plan) -> Iterator[None]:
 
 def learns(family: str, method: str) -> bool:
     """Whether a method learns from the support set over encoders of a family."""
-    return method in plans().get(family, {})
+    return any(plan.steps for plan in plans().get(family, {}).get(method, {}).values())
 
 
-def plan_for(family: str, method: str, support: Support | SupportSet) -> Plan:
+def sharpness(family: str, method: str, support: Support | SupportBatch) -> float:
+    """Factor on the logits of a method's softmax over classes; 1 where none was chosen.
+
+    A head that learned to tell pairs apart, half of them the same, knows nothing of how likely one
+    class is among several.
+
+    Args:
+        family, method, support: as for :func:`plan_for`.
+    """
+    if method not in plans().get(family, {}):
+        return 1.0
+    return plan_for(family, method, support).temperature_factor
+
+
+def plan_for(family: str, method: str, support: Support | SupportBatch | SupportSet) -> Plan:
     """The plan for the tuned number of shots nearest to a support set's mean, by ratio.
 
     Args:
         family: of the encoder.
-        method: its name; :func:`learns` must hold.
+        method: its name, which the family's plans must have.
         support: what is to be learned from.
     """
     if (tried := _TRIED.get()) is not None and tried[0] == method:
         return tried[1]
     by_shots = plans()[family][method]
-    shots = max(1.0, len(support.labels) / len(support.classes))
+    shots = max(1.0, len(support.labels) / support.n_way)
     nearest = min(by_shots, key=lambda key: abs(np.log(int(key) / shots)))
     return by_shots[nearest]
 

@@ -23,6 +23,10 @@ class FeedForward(Method):
     def logits(self, queries: Tensor, support: SupportBatch) -> Tensor:
         """Of each class, for queries ``(e, q, d)``: ``(e, q, n_way)``, before the softmax."""
 
+    def sharpness(self, support: SupportBatch) -> float:
+        """Factor on the logits in the softmax alone."""
+        return 1.0
+
     @abstractmethod
     def scores(self, logits: Tensor) -> Tensor:
         """The method's own measure of each class, from its logits; of the same shape."""
@@ -43,9 +47,10 @@ class FeedForward(Method):
         x = torch.from_numpy(np.ascontiguousarray(queries))[None]
         logits, evidence = self.logits(x, self.support_), self.evidence(x, self.support_)
         scores = self.scores(logits)
-        return self._prediction(logits[0].numpy(), scores[0].numpy(), evidence[0].numpy())
+        sharp = self.sharpness(self.support_) * logits
+        return self._prediction(sharp[0].numpy(), scores[0].numpy(), evidence[0].numpy())
 
     @torch.inference_mode()
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
         """See :class:`Method`."""
-        return self.logits(queries, support).softmax(2)
+        return (self.sharpness(support) * self.logits(queries, support)).softmax(2)

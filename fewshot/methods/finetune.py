@@ -92,7 +92,7 @@ class FineTune(Method):
         x, labels = support.examples()
         # A single query says nothing that its own prediction does not.
         alone = queries is None or queries.shape[1] < 2
-        plan = plan_for(self.encoder.family, self.name if alone else TRANSDUCTIVE, support[0])
+        plan = plan_for(self.encoder.family, self.name if alone else TRANSDUCTIVE, support)
         temperature = self.temperature * plan.temperature_factor
         weights, biases = fine_tune(
             x,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fewshot.methods.adaptation import sharpness
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.feed_forward import FeedForward
 from fewshot.methods.pair_comparison import compared
@@ -13,8 +14,8 @@ class Relation(FeedForward):
     """A learned comparison ``g(q, p_c)`` of the query with each class's mean embedding ``p_c``.
 
     The score is ``sigmoid(g)`` in 0..1, which training drew to 1 for the class that is shown and
-    to 0 for the others; since probabilities have to sum to 1, they are ``softmax(g)``. It ranks
-    the classes alike, whatever their number. The module is
+    to 0 for the others; since probabilities have to sum to 1, they are ``softmax(s·g)``, which
+    ranks the classes alike, with a factor s chosen on validation classes. The module is
     :class:`fewshot.encoders.relation_head.RelationHead`, which says how it differs from the
     paper's; with several pictures the paper adds up feature maps where this takes the mean.
 
@@ -31,6 +32,10 @@ class Relation(FeedForward):
         return compared(
             self.encoder.relation_head(), queries, support.membership.T @ support.embeddings
         )
+
+    def sharpness(self, support: SupportBatch) -> float:
+        """See :class:`FeedForward`."""
+        return sharpness(self.encoder.family, self.name, support)
 
     def scores(self, logits: Tensor) -> Tensor:
         """The published relation score, 0 to 1."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
+from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for, sharpness
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.pair_comparison import compared
@@ -19,10 +19,11 @@ class Siamese(Method):
     """Twins with shared weights and a learned comparison: is this pair of the same class?
 
     ``z = |f(x₁) − f(x₂)|``, one linear layer and a sigmoid. A class scores by the mean pair logit
-    of its pictures, and a softmax over classes gives the probabilities; the evidence is each
-    pair's own probability. It was never asked to rank classes, so it may find two of them, or
-    none, likely. Over an encoder that brought no trained head, the head starts as a plain distance
-    and learns from all pairs of the support set and its augmented views.
+    of its pictures, and a softmax over classes gives the probabilities, its sharpness chosen on
+    validation classes; the evidence is each pair's own probability. It was never asked to rank
+    classes, so it may find two of them, or none, likely. Over an encoder that brought no trained
+    head, the head starts as a plain distance and learns from all pairs of the support set and its
+    augmented views.
 
     Koch, Zemel, Salakhutdinov: Siamese neural networks for one-shot image recognition, ICML deep
     learning workshop 2015, https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf.
@@ -40,22 +41,18 @@ class Siamese(Method):
         """See :class:`Method`."""
         self.classes_ = support.classes
         self.support_, self.labels_ = support.embeddings, support.labels
-        self.head_, self.sharpness_ = self.encoder.pair_head(), 1.0
+        self.head_ = self.encoder.pair_head()
+        self.sharpness_ = sharpness(self.encoder.family, self.name, support)
         if learns(self.encoder.family, self.name):
             self._learn(support)
         return self
 
     def _learn(self, support: Support) -> None:
-        """The head after its plan's steps; as it was where there are too many pairs.
-
-        The softmax over classes has a sharpness of the plan's: pair logits learn to tell pairs
-        apart, half of them the same, and nothing of how likely one class is among several.
-        """
-        plan = plan_for(self.encoder.family, self.name, support)
-        self.sharpness_ = plan.temperature_factor
+        """The head after its plan's steps; as it was where there are too many pairs."""
         shown = examples_up_to(support, MOST_EXAMPLES)
         if shown is not None:
             x, labels = map(torch.from_numpy, shown)
+            plan = plan_for(self.encoder.family, self.name, support)
             self.head_ = learn_pair_head(self.head_, x, labels, plan)
 
     @torch.inference_mode()
@@ -71,5 +68,6 @@ class Siamese(Method):
         if learns(self.encoder.family, self.name):
             return super().predict_batch(support, queries)
         with torch.inference_mode():
-            logits = compared(self.encoder.pair_head(), queries, support.embeddings)
-            return (logits @ support.membership).softmax(2)  # of (e, q, n) logits
+            factor = sharpness(self.encoder.family, self.name, support)
+            logits = compared(self.encoder.pair_head(), queries, support.embeddings)  # (e, q, n)
+            return (factor * logits @ support.membership).softmax(2)
