@@ -24,14 +24,15 @@ import torch
 from torch import Tensor
 
 
-def cross_entropy_gradient(p: Tensor, truth: Tensor) -> Tensor:
-    """Of the mean of ``−log p_y``.
+def cross_entropy_gradient(p: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """Of a weighted mean of ``−log p_y``.
 
     Args:
         p: ``(e, n_way, n)`` probabilities.
         truth: of the same shape, 1 at an example's class and 0 elsewhere.
+        weights: ``(e, 1, n)`` of the examples, which sum to 1 in each episode.
     """
-    return (p - truth) / p.shape[2]
+    return (p - truth) * weights
 
 
 def entropy_gradient(p: Tensor, log_p: Tensor) -> Tensor:

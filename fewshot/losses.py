@@ -126,6 +126,9 @@ def prototype_loss(
 ) -> Tensor:
     """Cross-entropy plus ``entropy_weight`` times the mean Shannon entropy of the predictions.
 
+    The cross-entropy is the mean over classes of the mean over a class's rows: a class that many
+    pictures show would otherwise draw queries to itself.
+
     Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification,
     ICLR 2020, https://arxiv.org/abs/1909.02729.
 
@@ -136,7 +139,8 @@ def prototype_loss(
         unlabelled_logits: ``(q, n_way)`` of unlabelled queries, whose entropy is then taken in
             place of the support's.
     """
-    loss = F.cross_entropy(logits, labels)
+    counts = labels.bincount(minlength=logits.shape[1]).clamp_min(1)
+    loss = F.cross_entropy(logits, labels, 1 / counts.to(logits.dtype))
     if entropy_weight == 0:
         return loss
     log_p = F.log_softmax(logits if unlabelled_logits is None else unlabelled_logits, dim=-1)

@@ -249,7 +249,10 @@ def naive_prototype_loss(logits, labels, weight=0.0, unlabelled=None) -> float:
         return [math.exp(value) / total for value in row]
 
     rows = [probabilities(row) for row in logits.tolist()]
-    loss = -sum(math.log(row[y]) for row, y in zip(rows, labels, strict=True)) / len(rows)
+    losses = {y: [] for y in labels}
+    for row, y in zip(rows, labels, strict=True):
+        losses[y].append(-math.log(row[y]))
+    loss = sum(sum(one) / len(one) for one in losses.values()) / len(losses)
     rows = rows if unlabelled is None else [probabilities(row) for row in unlabelled.tolist()]
     return loss - weight * sum(p * math.log(p) for row in rows for p in row) / len(rows)
 

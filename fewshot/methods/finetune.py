@@ -32,7 +32,8 @@ class FineTune(Method):
 
     Starts from ``W = M`` and ``b = 0``, so zero steps give :class:`Prototype` exactly. The loss is
     cross-entropy over the support pictures and their augmented views (the only variation that
-    one picture per class offers), plus the entropy of the predictions: of the support, or, where
+    one picture per class offers), each class counting the same whatever its number of pictures,
+    plus the entropy of the predictions: of the support, or, where
     the settings say transductive and there are several queries, of those queries, so that each
     is answered in the light of the others. Then the entropy of the queries' mean prediction counts
     the other way, as being sure is easiest by giving all queries one class, and b stays 0; this
@@ -142,6 +143,7 @@ def fine_tune(
         W ``(e, n_way, d)`` and b ``(e, n_way)``.
     """
     truth = F.one_hot(labels, start.shape[1]).mT.to(x.dtype)  # (e, n_way, n)
+    importance = (truth / truth.sum(2, keepdim=True)).mean(1, keepdim=True)  # (e, 1, n)
     vectors = torch.cat([x, start] if unlabelled is None else [x, unlabelled, start], 1)
     m, basis = vectors.shape[1] - start.shape[1], None
     if span_pays(m, *start.shape[1:], steps, x.device):
@@ -154,7 +156,7 @@ def fine_tune(
         squared_norms = weights.square().sum(2, keepdim=True).clamp_min(SMALLEST_NORM**2)
         scale = temperature * squared_norms.rsqrt()
         log_p = torch.addcmul(biases, products, scale).log_softmax(1)
-        slope = _slope(log_p, truth, entropy_weight)
+        slope = _slope(log_p, truth, importance, entropy_weight)
         if unlabelled is None:
             bias_velocity.mul_(MOMENTUM).add_(slope.sum(2, keepdim=True))
             biases.sub_(bias_velocity, alpha=learning_rate)
@@ -166,16 +168,17 @@ def fine_tune(
     return weights if basis is None else weights @ basis.mT, biases.squeeze(2)
 
 
-def _slope(log_p: Tensor, truth: Tensor, entropy_weight: float) -> Tensor:
+def _slope(log_p: Tensor, truth: Tensor, weights: Tensor, entropy_weight: float) -> Tensor:
     """Gradient of each episode's loss with respect to its logits.
 
     Args:
         log_p: ``(e, n_way, n + q)`` log-probabilities of the examples, then of the unlabelled.
         truth: ``(e, n_way, n)`` 1 at an example's class, else 0.
+        weights: ``(e, 1, n)`` of the examples in the cross-entropy.
         entropy_weight: see :func:`fine_tune`.
     """
     n, p = truth.shape[2], log_p.exp()
-    slope = cross_entropy_gradient(p[..., :n], truth)
+    slope = cross_entropy_gradient(p[..., :n], truth, weights)
     if p.shape[2] == n:
         return slope.add_(entropy_gradient(p, log_p), alpha=entropy_weight)
     p, log_p = p[..., n:], log_p[..., n:]
