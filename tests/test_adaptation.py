@@ -36,6 +36,7 @@ from fewshot.methods.clip_adapter import ALPHAS, BETAS
 from fewshot.methods.pair_learning import learn_pair_head
 from fewshot.methods.projection_learning import MARGIN, learn_projection
 from fewshot.metrics import normalise, softmax
+from fewshot.types import Support
 
 LEARNERS = ("siamese", "triplet", "finetune", "clip-adapter")
 
@@ -277,6 +278,20 @@ def test_views_are_doubted_more_where_names_tell_much(monkeypatch):
     assert method.fit(support).alpha_ == 0
     monkeypatch.setattr("fewshot.methods.clip_adapter.DOUBT_OF_VIEWS", 1.0)
     assert method.fit(support).alpha_ > 0
+
+
+def test_a_class_of_one_picture_takes_the_cache_s_word_from_no_other():
+    texts = ENCODER.embed_texts(list(CLASSES))
+    for shots in ((10, 10, 10, 2), (10, 10, 10, 1)):
+        labels = np.arange(WAYS).repeat(shots)
+        rng = np.random.default_rng(2)
+        # Names tell most, and what the pictures share besides tells more.
+        offsets = rng.standard_normal((WAYS, DIM))[labels, None]
+        noise = rng.standard_normal((len(labels), 1 + VIEWS, DIM))
+        shown = normalise(texts[labels, None] + 0.15 * offsets + 0.2 * noise).astype(np.float32)
+        support = Support(CLASSES, labels, shown[:, 0], shown[:, 1:])
+        method = METHODS["clip-adapter"](ENCODER, Settings(templates=("{}",))).fit(support)
+        assert method.alpha_ > 0, shots
 
 
 @pytest.mark.filterwarnings("error")

@@ -26,8 +26,8 @@ BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 # for being too sure.
 SHARPNESS = (0.0625, 0.09, 0.125, 0.18, 0.25, 0.35, 0.5, 0.71, 1.0, 1.41, 2.0)
 # By how many standard errors the cache has to tell better than the names alone. A view is no other
-# picture, so where views ask it is more, up to the second number, the more the names tell by
-# themselves. Chosen on validation pictures of nouns trained on, as the least at which one picture a
+# picture, so where views ask it is more, up to the second number, the more of the pictures they
+# stand for and the more the names tell by themselves. Chosen on validation pictures of nouns trained on, as the least at which one picture a
 # class takes nothing from the names.
 DOUBT, DOUBT_OF_VIEWS = 1.0, 10.0
 # Above this many pictures the cache is used as it is: training it would take seconds.
@@ -102,10 +102,10 @@ class ClipAdapter(ClipZeroShot):
         text = cosine_similarities(asked, self.prototypes_)
         by_name, _ = self._losses(text, labels)
         doubt = DOUBT
-        if len(asked) > len(support.labels):  # views
+        if support.views is not None:
             guessing = np.log(max(2, len(support.classes)))
             told = 1 - by_name.mean() / guessing  # 0 by guessing, 1 by knowing
-            doubt += (DOUBT_OF_VIEWS - DOUBT) * max(0.0, told)
+            doubt += (DOUBT_OF_VIEWS - DOUBT) * max(0.0, told) * _alone(support).mean()
         names_alone = (0.0, BETAS[0], 1.0)
         best, chosen, surest = 0.0, names_alone, 0.0
         nearness = [_class_affinities(cosines, beta, support) for beta in BETAS]
@@ -154,6 +154,11 @@ class ClipAdapter(ClipZeroShot):
         return F.normalize(learned.detach(), dim=1).numpy()
 
 
+def _alone(support: Support) -> np.ndarray:
+    """Which pictures are their class's only one: ``(n,)`` bool."""
+    return np.bincount(support.labels)[support.labels] < 2
+
+
 def _left_out(support: Support, view_likeness: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What to ask of a cache that does not hold it.
 
@@ -165,8 +170,8 @@ def _left_out(support: Support, view_likeness: float) -> tuple[np.ndarray, np.nd
         Questions ``(m, d)``, their cosines to all pictures ``(m, n)`` with NaN where a picture may
         not answer, and the picture ``(m,)`` that each is, or is a view of.
     """
-    x, labels = support.embeddings, support.labels
-    alone = np.bincount(labels, minlength=len(support.classes))[labels] < 2
+    x = support.embeddings
+    alone = _alone(support)
     cosines = cosine_similarities(x, x)
     np.fill_diagonal(cosines, np.nan)
     if not alone.any() or support.views is None:
