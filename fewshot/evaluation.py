@@ -20,7 +20,6 @@ from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders import get_encoder
 from fewshot.episodes import Episode, EpisodeBatch, Episodes
 from fewshot.methods import METHODS, Method, Settings
-from fewshot.metrics import mean_interval
 from fewshot.presets import Preset, get_preset
 from fewshot.prompts import templates
 from fewshot.tally import Tally
@@ -287,7 +286,7 @@ def _score(name: str, tallies: dict[str, Tally], against: str | None) -> MethodS
     against = None if name == against else against
     if against is not None:
         # Free of what makes an episode easy or hard for all.
-        difference = mean_interval(tally.accuracies - tallies[against].accuracies)
+        difference = tally.difference(tallies[against])
     return MethodScore(
         name,
         *tally.accuracy(),

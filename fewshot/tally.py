@@ -36,8 +36,9 @@ class Tally:
     seconds: float = 0.0
     confusion: np.ndarray | None = None
     _queries: int = 0
-    _top5: int = 0
+    _top5: float = 0.0
     _hits: np.ndarray | None = None
+    _different: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     _bins: np.ndarray = field(default_factory=lambda: np.zeros((2, CALIBRATION_BINS)))
     # (m,) pair of classes << 32 | pool index, by pair, each once.
     _examples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -49,9 +50,12 @@ class Tally:
         sureness, answers = p.max(2)
         hits = (answers == truth).cpu().numpy()
         true = p.gather(2, truth.unsqueeze(2))
-        # A probability of 0 is none: floating-point numbers have run out, and all are alike.
-        self._top5 += int((((p > true).sum(2) < 5) & (true[..., 0] > 0)).sum())
+        # Of equals some are among the five, as by lot. A probability of 0 is none: floating-point
+        # numbers have run out, and all are alike.
+        places = (5 - (p > true).sum(2)) / (p == true).sum(2)
+        self._top5 += float((places.clamp(0, 1) * (true[..., 0] > 0)).sum())
         self._queries += hits.size
+        self._different = np.union1d(self._different, batch.queries)
         self._hits = hits[0] if self._hits is None else self._hits
         self.correct.append(hits.mean(1))
         self.seconds += seconds
@@ -95,11 +99,24 @@ class Tally:
 
         Where every answer is right, or none is, there is no spread to tell by: then the half-width
         is what the accuracy may at most be off by, at 95% (one-sided: Clopper, Pearson 1934; about
-        three in the number of queries).
+        three in the number of different queries: one asked again answers nothing new).
         """
         values = self.accuracies
         mean, half = mean_interval(values if len(values) > 1 else self._hits)
-        return mean, 1 - 0.05 ** (1 / self._queries) if mean in (0, 1) else half
+        return mean, self._most_unseen() if mean in (0, 1) else half
+
+    def difference(self, other: Tally) -> tuple[float, float]:
+        """Mean of what it is ahead of another by on the same episodes, and its 95% half-width.
+
+        Where they are equal on each, the half-width is what they may differ by all the same.
+        """
+        gaps = self.accuracies - other.accuracies
+        mean, half = mean_interval(gaps)
+        return mean, half if gaps.any() else self._most_unseen()
+
+    def _most_unseen(self) -> float:
+        """The largest share of queries, at 95%, of a kind of which none was among these."""
+        return 1 - 0.05 ** (1 / len(self._different))
 
     def _calibrate(self, sureness: np.ndarray, hits: np.ndarray) -> None:
         places = np.minimum((sureness * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1).ravel()

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fewshot.metrics import (
     class_means,
@@ -14,6 +15,7 @@ from fewshot.metrics import (
     normalise,
     prototypes,
     softmax,
+    t_quantile,
 )
 
 RNG = np.random.default_rng(0)
@@ -91,7 +93,14 @@ def test_mean_interval_by_hand() -> None:
     # Deviations from 0.5 are -0.3, -0.1, 0.4; their squares sum to 0.26, so s² = 0.13 over n - 1.
     mean, half_width = mean_interval(np.array([0.2, 0.4, 0.9]))
     assert mean == pytest.approx(0.5)
-    assert half_width == pytest.approx(1.96 * math.sqrt(0.13) / math.sqrt(3))
+    assert half_width == pytest.approx(4.3027 * math.sqrt(0.13) / math.sqrt(3), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "off"), [(1, 0.12), (2, 0.01), (3, 2e-3), (19, 1e-6), (999, 1e-6)]
+)
+def test_student_s_quantile_is_scipy_s(freedom: int, off: float) -> None:
+    assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=off)
 
 
 def test_mean_interval_of_equal_and_of_single_values() -> None:

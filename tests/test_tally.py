@@ -100,7 +100,26 @@ def test_one_episode_has_no_spread_so_its_interval_is_over_its_queries() -> None
     tally.add(batch, torch.tensor([[[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.5, 0.3, 0.2]]]), 0.0)
     mean, half = tally.accuracy()
     assert mean == pytest.approx(2 / 3)
-    assert half == pytest.approx(1.96 * np.std([1, 1, 0], ddof=1) / np.sqrt(3))
+    assert half == pytest.approx(4.3027 * np.std([1, 1, 0], ddof=1) / np.sqrt(3), rel=0.01)
+
+
+def test_pictures_asked_again_make_nothing_surer() -> None:
+    labels = np.arange(2)
+    twice = np.array([[7, 9], [9, 7], [7, 9]])
+    batch = EpisodeBatch(np.stack([labels] * 3), twice, labels, twice, labels)
+    tally, equal = Tally(2), Tally(2)
+    for one in (tally, equal):
+        one.add(batch, torch.eye(2).expand(3, 2, 2), 0.0)
+    assert tally.accuracy() == (1.0, pytest.approx(1 - 0.05 ** (1 / 2)))
+    assert tally.difference(equal) == (0.0, pytest.approx(1 - 0.05 ** (1 / 2)))
+
+
+def test_of_equals_as_many_are_among_the_five_as_by_lot() -> None:
+    labels = np.arange(20)
+    batch = EpisodeBatch(labels[None], labels[None], labels, labels[None], labels)
+    tally = Tally(20)
+    tally.add(batch, torch.full((1, 20, 20), 1 / 20), 0.0)
+    assert tally.top5 == pytest.approx(5 / 20)
 
 
 def test_no_confusion_matrix_of_very_many_classes() -> None:

@@ -27,8 +27,8 @@ BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 SHARPNESS = (0.0625, 0.09, 0.125, 0.18, 0.25, 0.35, 0.5, 0.71, 1.0, 1.41, 2.0)
 # By how many standard errors the cache has to tell better than the names alone. A view is no other
 # picture, so where views ask it is more, up to the second number, the more of the pictures they
-# stand for and the more the names tell by themselves. Chosen on validation pictures of nouns trained on, as the least at which one picture a
-# class takes nothing from the names.
+# stand for and the more the names tell by themselves. Chosen on validation pictures of nouns
+# trained on, as the least at which one picture a class takes nothing from the names.
 DOUBT, DOUBT_OF_VIEWS = 1.0, 10.0
 # Above this many pictures the cache is used as it is: training it would take seconds.
 MOST_TRAINED = 512

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from fewshot.evaluation import MethodScore
 
 _FIGURES = {
-    "Accuracy ± 95 %": "mean over episodes, and the half-width of its 95 % interval",
+    "Accuracy ± 95 %": "mean over episodes, and the half-width of its 95 % interval: for "
+    "other tasks of these pictures; of other pictures it says the less the fewer these are",
     "Calibration error": "how far sureness and accuracy lie apart on average; 0 is perfect",
     "Top 5": "queries whose class is among the five most probable; — up to five ways, where it "
     "always is",
