@@ -6,9 +6,7 @@ here, or an ``InputError`` whose one sentence can be shown as it is.
 
 from __future__ import annotations
 
-import io
 import math
-import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
+from fewshot import image_limits
 from fewshot.types import InputError, Picture, SupportSet
 
 MB = 2**20
@@ -27,14 +26,6 @@ MAX_SET_BYTES = 300 * MB  # unpacked
 # of work, which a zip of a few megabytes could otherwise stretch to half an hour and more.
 MAX_SET_PIXELS = 5_000_000_000
 MAX_CLASS_NAME = 80  # characters
-# A progressive JPEG sends its picture in ten or so scans, and each is work for the whole of it.
-MAX_JPEG_SCANS = 100
-# It has some hundreds; one that is nothing but markers would take seconds to walk through.
-MAX_JPEG_MARKERS = 10_000
-# Of a JPEG's markers: below C0 a decoder drops them, and D0 to D7 part what belongs together.
-_JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_START_OF_IMAGE = 0xD8  # alone has no length
 # Longest side of a kept picture. No encoder here looks at more, and 2,000 kept pictures take at
 # most 1.5 GB; kept as phones take them, 2,000 photos would take 72 GB.
 KEPT_SIDE = 512
@@ -80,13 +71,8 @@ def decode(source: bytes | Path, name: str) -> Picture:
     """
     data = _read(source, name) if isinstance(source, Path) else source
     check_file_size(len(data), name)
-    if data.startswith(b"\xff\xd8") and jpeg_scans(data) > MAX_JPEG_SCANS:
-        raise InputError(
-            f"{quoted(name)} is a JPEG of more than {MAX_JPEG_SCANS} scans, which would take "
-            "minutes to read: save it again."
-        )
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _opened(data) as image:
             pixels = _pixels_of_file(image, name)
     except InputError:
         raise
@@ -216,14 +202,14 @@ def check_file_size(count: int, name: str) -> None:
 def pixels_to_decode(source: bytes | Path) -> int:
     """How many pixels a file's decoder works through, by its header; 0 where it has none.
 
-    A plain JPEG is decoded near the kept size, whatever its own, and so counts as that; in a
-    progressive one each ten scans count as the whole.
+    A JPEG of one scan is decoded near the kept size, whatever its own, and so counts as that; in
+    a progressive one, or another of several, each ten scans count as the whole.
     """
     try:
         if isinstance(source, Path) and source.stat().st_size > MAX_PICTURE_BYTES:
             return 0  # it will be refused unread
         data = source.read_bytes() if isinstance(source, Path) else source
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _opened(data) as image:
             width, height = image.size
             if image.format == "TIFF":  # decodes whole tiles, which may be far larger
                 across, down = (
@@ -232,30 +218,12 @@ def pixels_to_decode(source: bytes | Path) -> int:
                 return math.ceil(width / across) * across * math.ceil(height / down) * down
             if image.format not in ("JPEG", "MPO"):  # of an MPO's JPEGs the first is read
                 return width * height
-            if "progression" in image.info:
-                return width * height * max(10, jpeg_scans(data)) // 10
+            scans = image_limits.jpeg_scans(data)
+            if scans > 1 or "progression" in image.info:
+                return width * height * max(10, scans) // 10
             return math.prod(_kept_size(width, height))
     except Exception:  # decoding will say what is wrong with it
         return 0
-
-
-def jpeg_scans(data: bytes) -> int:
-    """How many scans the first picture in a JPEG has; what follows it, as a film may, is not it.
-
-    Past what is accepted it is not counted on, nor in a file of very many markers.
-    """
-    scans, markers, at = 0, 0, 2
-    while found := _JPEG_MARKER.search(data, at):
-        markers += 1
-        if markers > MAX_JPEG_MARKERS or scans > MAX_JPEG_SCANS:
-            return MAX_JPEG_SCANS + 1
-        kind, at = data[found.start() + 1], found.end()
-        if kind == _END_OF_IMAGE:
-            break
-        scans += kind == _START_OF_SCAN
-        if kind != _START_OF_IMAGE:  # nothing within a marker's length is one
-            at += int.from_bytes(data[at : at + 2])
-    return scans
 
 
 def megabytes(count: int) -> str:
@@ -286,6 +254,12 @@ def _read(path: Path, name: str) -> bytes:
         raise InputError(f"{quoted(name)} cannot be read as a file: choose it again.") from error
 
 
+def _opened(data: bytes) -> Image.Image:
+    """The picture with its header read, by Pillow, unless that alone would cost too much."""
+    image_limits.check_build(data)
+    return Image.open(image_limits.PictureStream(data), formats=FORMATS)
+
+
 def _check_pixels(width: int, height: int, name: str) -> None:
     if width * height > MAX_PICTURE_PIXELS:
         raise InputError(
@@ -301,6 +275,8 @@ def _refusal(error: Exception, name: str, count: int) -> InputError:
         least = certain * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         most = f"{MAX_PICTURE_PIXELS / 1e6:g}"
         what = f"has more than {least} megapixels and at most {most} are accepted: save it smaller"
+    elif isinstance(error, image_limits.CostlyError):
+        what = str(error)
     elif isinstance(error, Image.UnidentifiedImageError):
         what = "is not a picture that can be read: give a JPEG, PNG, WebP, BMP, TIFF or GIF file"
     else:
@@ -373,6 +349,11 @@ def _orientation(image: Image.Image) -> int:
     # Asked for after loading: a PNG may keep its EXIF behind the pixels, and Pillow turns a TIFF
     # upright by itself as it loads and then forgets the tag.
     try:
+        notes = image.info.get("exif", b"")
+        if not notes and (text := image.info.get("Raw profile type exif")):  # of older PNGs
+            notes = bytes.fromhex("".join(text.split("\n")[3:]))
+        if image_limits.exif_is_overfull(notes):
+            return 1
         return image.getexif().get(_Tag.Orientation, 1)
     except Exception:  # damaged notes raise as variously as damaged pixels; the picture is fine
         return 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewshot import images
+from fewshot import image_limits, images
 from fewshot.images import class_name, decode, support_set
 from fewshot.types import InputError, Picture
 
@@ -509,16 +509,17 @@ def with_more_scans(jpeg: bytes, more: int) -> bytes:
 def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch):
     few = with_more_scans(progressive(), 20)
     assert decode(few, "few.jpg").pixels.shape == (300, 300, 3)
-    many = with_more_scans(progressive(), images.MAX_JPEG_SCANS)
+    many = with_more_scans(progressive(), image_limits.MAX_JPEG_SCANS)
     monkeypatch.setattr(Image, "open", None)
     with pytest.raises(InputError, match="JPEG of more than 100 scans"):
         decode(many, "many.jpg")
 
 
 def test_a_jpeg_of_nothing_but_markers_is_not_walked_through():
-    empty = b"\xff\xd8" + b"\xff\xe0\x00\x02" * (images.MAX_JPEG_MARKERS + 1)
-    assert images.jpeg_scans(empty) > images.MAX_JPEG_SCANS
-    assert images.jpeg_scans(empty[: 4 * images.MAX_JPEG_MARKERS]) == 0
+    empty = b"\xff\xd8" + b"\xff\xe0\x00\x02" * (image_limits.MAX_JPEG_MARKERS + 1)
+    with pytest.raises(InputError, match="so many small blocks"):
+        decode(empty, "x.jpg")
+    assert image_limits.jpeg_scans(empty[: 4 * image_limits.MAX_JPEG_MARKERS]) == 0
 
 
 def test_a_file_too_large_for_a_picture_is_not_read_to_count_its_pixels(tmp_path, monkeypatch):
@@ -531,18 +532,18 @@ def test_a_file_too_large_for_a_picture_is_not_read_to_count_its_pixels(tmp_path
 
 
 def test_what_follows_a_jpeg_is_no_scan_of_it():
-    film = b"\xff\xda" * (images.MAX_JPEG_SCANS + 1)  # as a phone puts it behind a photo
+    film = b"\xff\xda" * (image_limits.MAX_JPEG_SCANS + 1)  # as a phone puts it behind a photo
     for jpeg in (progressive(), with_more_scans(progressive(), 20)):
-        assert images.jpeg_scans(jpeg) == jpeg.count(b"\xff\xda")
-        assert images.jpeg_scans(jpeg + film) == images.jpeg_scans(jpeg)
+        assert image_limits.jpeg_scans(jpeg) == jpeg.count(b"\xff\xda")
+        assert image_limits.jpeg_scans(jpeg + film) == image_limits.jpeg_scans(jpeg)
         assert images.decode(jpeg + film, "moving.jpg").pixels.shape == (300, 300, 3)
     # One that no JPEG has is dropped without its length: what it seems to hold counts.
     at = progressive().index(b"\xff\xda")
     odd = progressive()[:at] + b"\xff\x02\xff\xff" + progressive()[at:]
-    assert images.jpeg_scans(odd) == images.jpeg_scans(progressive())
+    assert image_limits.jpeg_scans(odd) == image_limits.jpeg_scans(progressive())
     # Nor is what a comment holds.
     commented = progressive()[:2] + b"\xff\xfe\x00\x06\xff\xda\xff\xd9" + progressive()[2:]
-    assert images.jpeg_scans(commented) == images.jpeg_scans(progressive())
+    assert image_limits.jpeg_scans(commented) == image_limits.jpeg_scans(progressive())
 
 
 def test_work_is_counted_as_the_format_has_it():
