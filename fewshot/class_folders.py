@@ -150,13 +150,23 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
 
 def _unwrapped(found: list[_Found]) -> list[_Found]:
     """Without the folder, or the folders in each other, that hold all class folders."""
-    tops = {entry.parts[0] for entry in found if entry.load is None or len(entry.parts) > 1}
-    if len(tops) != 1 or not any(entry.load and len(entry.parts) > 2 for entry in found):
-        return found
-    inside = [replace(entry, parts=entry.parts[1:]) for entry in found if entry.parts[0] in tops]
-    loose = [entry for entry in found if entry.parts[0] not in tops]
-    # A file that lies in the outermost folder stays named as it is, and loose.
-    return _unwrapped([entry for entry in inside if entry.parts]) + loose
+    around, loose = 0, []  # how many folders are looked through, and the files that lie in them
+    while True:
+        tops = {
+            entry.parts[around]
+            for entry in found
+            if entry.load is None or len(entry.parts) > around + 1
+        }
+        if len(tops) != 1 or not any(e.load and len(e.parts) > around + 2 for e in found):
+            return [replace(entry, parts=entry.parts[around:]) for entry in found] + loose
+        # A file that lies in one of them stays named as it is, and loose.
+        loose += [
+            replace(entry, parts=entry.parts[around:])
+            for entry in found
+            if entry.parts[around] not in tops
+        ]
+        found = [e for e in found if e.parts[around] in tops and len(e.parts) > around + 1]
+        around += 1
 
 
 def _by_folder(found: list[_Found], skipped: list[str]) -> dict[str, list[_Found]]:

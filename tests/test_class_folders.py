@@ -114,6 +114,14 @@ def test_folders_in_each_other_around_all_are_looked_through(make):
     assert contents(read_class_folders(make(files))) == contents(read_class_folders(make(PLAIN)))
 
 
+def test_a_thousand_folders_around_all_are_looked_through(zipped):
+    around = "a/" * 1500
+    files = {around + f"cat/{i}.png": dot(1) for i in range(20)} | {around + "dog/1.png": dot(3)}
+    read = read_class_folders(zipped(files | {"a/loose.txt": b"x"}))
+    assert [(name, len(pictures)) for name, pictures in read.classes] == [("cat", 20), ("dog", 1)]
+    assert read.skipped == ("'loose.txt' lies outside the class folders.",)
+
+
 def test_two_folders_around_some_are_too_many(make):
     message = refusal(make({f"{top}/cat/1.png": dot(i) for i, top in enumerate("ab")}))
     assert "has no file in a class folder, of 2 in all" in message
