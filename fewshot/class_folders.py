@@ -59,30 +59,6 @@ class _DamagedZipError(InputError):
     """An entry that cannot be unpacked: it ends the reading, where a bad picture is left out."""
 
 
-class _SpentError(InputError):
-    """There is more to decode than one upload may ask for; it ends the reading, too."""
-
-
-@dataclass
-class _Budget:
-    """What may still be decoded of ``origin``, in pixels."""
-
-    origin: str
-    left: float
-
-    def take(self, source: bytes | Path) -> None:
-        """Before a file is decoded."""
-        if self.left == math.inf:
-            return
-        self.left -= images.pixels_to_decode(source)
-        if self.left < 0:
-            raise _SpentError(
-                f"The pictures in {quoted(self.origin)} have more than "
-                f"{images.MAX_SET_PIXELS / 1e9:g} gigapixels in all: save them smaller, or as "
-                "JPEG."
-            )
-
-
 def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
     """Read a directory or a zip that holds one folder of pictures per class.
 
@@ -131,7 +107,8 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
         _check_set_size(origin, files)
     names = _class_names(origin, folders, skipped)
     classes, broken = [], []
-    budget = _Budget(origin, images.MAX_SET_PIXELS if limited else math.inf)
+    most = images.MAX_SET_PIXELS if limited else math.inf
+    budget = images.Budget(f"The pictures in {quoted(origin)}", most)
     for folder, name in names.items():
         pictures, refusals = _decoded(folders[folder], budget)
         broken += refusals
@@ -225,7 +202,7 @@ def _check_set_size(origin: str, files: list[_Found]) -> None:
         )
 
 
-def _decoded(files: list[_Found], budget: _Budget) -> tuple[tuple[Picture, ...], list[str]]:
+def _decoded(files: list[_Found], budget: images.Budget) -> tuple[tuple[Picture, ...], list[str]]:
     """The pictures, and a sentence for each file that is none."""
     pictures, refusals = [], []
     for file in files:
@@ -234,7 +211,7 @@ def _decoded(files: list[_Found], budget: _Budget) -> tuple[tuple[Picture, ...],
             source = file.load()
             budget.take(source)
             pictures.append(images.decode(source, file.name))
-        except (_DamagedZipError, _SpentError):
+        except (_DamagedZipError, images.SpentError):  # these end the reading
             raise
         except InputError as error:
             refusals.append(str(error))

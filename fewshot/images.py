@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,29 @@ _UNSEEN = {"\u00ad", "\u061c", "\u180e", "\u200b", "\u200e", "\u200f", "\ufeff"}
 _UNSEEN |= {"\u034f", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"}
 _UNSEEN |= {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2060, 0x2070))}
 _UNSEEN |= {chr(code) for code in range(0xE0000, 0xE0080)}
+
+
+class SpentError(InputError):
+    """There is more to decode than one upload may ask for."""
+
+
+@dataclass
+class Budget:
+    """How many pixels may still be decoded of ``pictures``, which is how a message calls them."""
+
+    pictures: str
+    left: float
+
+    def take(self, source: bytes | Path) -> None:
+        """Before a file is decoded; raises SpentError when it is one too many."""
+        if self.left == math.inf:
+            return
+        self.left -= pixels_to_decode(source)
+        if self.left < 0:
+            raise SpentError(
+                f"{self.pictures} have more than {MAX_SET_PIXELS / 1e9:g} gigapixels in all: "
+                "save them smaller, or as JPEG."
+            )
 
 
 def decode(source: bytes | Path, name: str) -> Picture:
@@ -178,14 +202,9 @@ def check_set_size(paths: Sequence[Path]) -> None:
 
 def check_work(paths: Sequence[Path]) -> None:
     """Raise InputError when decoding these files would occupy the machine for others."""
-    left = MAX_SET_PIXELS
+    budget = Budget("The pictures", MAX_SET_PIXELS)
     for path in paths:
-        left -= pixels_to_decode(path)
-        if left < 0:
-            raise InputError(
-                f"The pictures have more than {MAX_SET_PIXELS / 1e9:g} gigapixels in all: save "
-                "them smaller, or as JPEG."
-            )
+        budget.take(path)
 
 
 def check_file_size(count: int, name: str) -> None:
