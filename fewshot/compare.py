@@ -11,8 +11,8 @@ import numpy as np
 from fewshot.embedding_cache import EmbeddingCache
 from fewshot.encoders import get_encoder
 from fewshot.encoders.base import Encoder
-from fewshot.index import Entry, SupportIndex
-from fewshot.methods import METHODS, Method, Settings
+from fewshot.index import build_index
+from fewshot.methods import Method, Settings, get_method
 from fewshot.methods.adaptation import LAST_BLOCK, plan_for
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
@@ -60,13 +60,11 @@ class Fitted:
         support_set: what they were fitted to.
         methods: by name, in the order asked for.
         unavailable: by name, why a method could not be fitted.
-        milliseconds: what fitting took, embedding included.
     """
 
     support_set: SupportSet
     methods: dict[str, FittedMethod]
     unavailable: dict[str, str]
-    milliseconds: float
 
     def classify(self, queries: Sequence[Picture], cache: EmbeddingCache = CACHE) -> Comparison:
         """Every method's answer to the queries, each embedded once per encoder.
@@ -111,7 +109,6 @@ def fit(
     model: str | None = None,
     cache: EmbeddingCache = CACHE,
     encoder_of: Callable[[str, str | None], Encoder] = get_encoder,
-    on_progress: Callable[[float, str], None] = lambda share, what: None,
 ) -> Fitted:
     """Fit methods to a support set; one that cannot be had does not keep the others from it.
 
@@ -123,30 +120,25 @@ def fit(
         model: which CLIP model.
         cache: where embeddings are kept.
         encoder_of: gives an encoder by name and CLIP model.
-        on_progress: told the share done, 0 to 1, and what is next.
 
     Raises:
         InputError: the preset or a method is unknown, or no method could be fitted.
     """
     chosen = get_preset(preset)
-    for name in methods:
-        if name not in METHODS:
-            raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
-    settings = settings or replace(Settings(), templates=templates(chosen.templates))
-    began = time.perf_counter()
+    kinds = {name: get_method(name) for name in methods}
+    settings = settings or Settings(templates=templates(chosen.templates))
     fitted: dict[str, FittedMethod] = {}
     unavailable: dict[str, str] = {}
     supports: dict[str, Support] = {}
     shown = set(support_set.labels.tolist())
     without_picture = [c for i, c in enumerate(support_set.classes) if i not in shown]
-    for number, name in enumerate(methods):
-        on_progress(number / len(methods), METHODS[name].title)
+    for name, kind in kinds.items():
         try:
             encoder = encoder_of(chosen.encoder_of(name), model)
         except InputError as error:
             unavailable[name] = str(error)
             continue
-        method = METHODS[name](encoder, settings)
+        method = kind(encoder, settings)
         if method.reads_pictures and without_picture:
             unavailable[name] = (
                 f"{method.title} compares pictures: give the class “{without_picture[0]}” at least "
@@ -170,8 +162,7 @@ def fit(
             unavailable[name] = str(error)
     if not fitted:
         raise InputError(next(iter(unavailable.values())))
-    elapsed = (time.perf_counter() - began) * 1000
-    return Fitted(support_set, fitted, unavailable, elapsed)
+    return Fitted(support_set, fitted, unavailable)
 
 
 def compare(
@@ -221,18 +212,14 @@ def embed_support(
     embeddings = np.zeros((0, encoder.dim), np.float32)
     if support_set.pictures:
         embeddings = cache.embed(encoder, support_set.pictures).embeddings
-    files = tuple(picture.name for picture in support_set.pictures)
-    labels = [support_set.classes[label] for label in support_set.labels]
-    index = SupportIndex(encoder.dim, encoder.digest)
-    index.add(embeddings, [Entry(f, c) for f, c in zip(files, labels, strict=True)])
-    return Support(
+    support = Support(
         support_set.classes,
         support_set.labels,
         embeddings,
-        files=files,
-        index=index,
+        files=tuple(picture.name for picture in support_set.pictures),
         descriptions=support_set.descriptions,
     )
+    return replace(support, index=build_index(support, encoder.digest))
 
 
 def _answer(fitted: FittedMethod, embedded) -> MethodResult:

@@ -19,7 +19,7 @@ from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders import get_encoder
 from fewshot.episodes import Episode, EpisodeBatch, Episodes
-from fewshot.methods import METHODS, Method, Settings
+from fewshot.methods import Method, Settings, get_method
 from fewshot.presets import Preset, get_preset
 from fewshot.prompts import templates
 from fewshot.tally import Tally
@@ -178,7 +178,7 @@ class Evaluator:
         if against is not None and against not in methods:
             raise InputError(f"{against} is to be compared with, so it must be one of the methods.")
         chosen = get_preset(preset)
-        settings = settings or replace(Settings(), templates=templates(chosen.templates))
+        settings = settings or Settings(templates=templates(chosen.templates))
         self.pool, self._against, self._on_disk = pool, against, on_disk
         self._remembered = remembered
         self._methods = {name: _build(name, chosen, settings, model) for name in methods}
@@ -301,9 +301,7 @@ def _score(name: str, tallies: dict[str, Tally], against: str | None) -> MethodS
 
 
 def _build(name: str, preset: Preset, settings: Settings, model: str | None) -> Method:
-    if name not in METHODS:
-        raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
-    return METHODS[name](get_encoder(preset.encoder_of(name), model), settings)
+    return get_method(name)(get_encoder(preset.encoder_of(name), model), settings)
 
 
 def _answers(method: Method, batch: EpisodeBatch, embedded: EmbeddedPool) -> Tensor:

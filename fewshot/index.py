@@ -15,7 +15,7 @@ import numpy as np
 
 from fewshot.data.cache import write_atomically
 from fewshot.metrics import normalise
-from fewshot.types import InputError
+from fewshot.types import InputError, Support
 
 INDEX_FILE, ENTRIES_FILE = "index.faiss", "entries.json"
 
@@ -159,6 +159,20 @@ class SupportIndex:
         if ids != set(loaded.entries) or loaded._next_id <= max(ids, default=-1):
             raise InputError(f"{folder} names {len(loaded.entries)} other pictures than it holds.")
         return loaded
+
+
+def build_index(support: Support, space: str) -> SupportIndex:
+    """The index of a support set, whose ids are the positions in it.
+
+    Args:
+        support: its pictures go by their file names, or where it has none by their positions.
+        space: digest of what its embeddings come from.
+    """
+    index = SupportIndex(support.embeddings.shape[1], space)
+    files = support.files or tuple(map(str, range(len(support.labels))))
+    labels = [support.classes[label] for label in support.labels]
+    index.add(support.embeddings, [Entry(f, c) for f, c in zip(files, labels, strict=True)])
+    return index
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

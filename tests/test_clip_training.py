@@ -425,8 +425,6 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
     picture = Picture("red", np.full((80, 120, 3), (200, 30, 30), np.uint8))
     assert np.linalg.norm(encoder.embed([picture])) == pytest.approx(1, abs=1e-4)
     assert main([*command, "--steps", "2", "--resume"]) == 0
-    assert main([*command, "--dataset", "omniglot"]) == 2
-    assert "clip is trained on photos" in capsys.readouterr().err
 
     # Going on from it: at a rate of nearly nothing the weights stay, and the card tells the start.
     later = tmp_path / "later"

@@ -359,7 +359,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tree, initial, tmp_path)
     ("arguments", "told"),
     [
         (["maml"], "--init"),
-        (["maml", "--episodic"], "--episodic"),
+        (["maml", "--feature-map"], "--feature-map"),
         (["prototype", "--first-order"], "--first-order"),
         (["koch", "--init", "x.safetensors"], "--init"),
     ],
@@ -375,5 +375,5 @@ def test_an_encoder_without_a_last_layer_is_refused(tree, tmp_path) -> None:
     config = TINY.unprojected()
     card = {"architecture": config.as_dict(), "data": {"name": "nothing"}, "licence": "MIT"}
     save_weights(path, with_prefix("encoder", ConvNet(config).state_dict()), card)
-    with pytest.raises(InputError, match="made without --episodic"):
+    with pytest.raises(InputError, match="made without --feature-map"):
         train_maml(recipe(), Session(tmp_path / "mine.safetensors", initial=path, folder=tree))

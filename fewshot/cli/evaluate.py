@@ -96,12 +96,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print a table; write JSON where asked."""
     from fewshot.evaluation import Evaluator, as_csv
-    from fewshot.methods import METHODS
+    from fewshot.methods import get_method
     from fewshot.report import model_name
 
     for name in arguments.methods:
-        if name not in METHODS:
-            raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
+        get_method(name)  # found out before anything is loaded
     if arguments.json and arguments.json == arguments.csv:
         raise InputError(f"--json and --csv both name {arguments.json}: give each its own file.")
     if arguments.queries_only and not arguments.distort:

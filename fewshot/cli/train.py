@@ -11,7 +11,7 @@ from fewshot.types import InputError
 
 HELP = "Train an encoder for drawings on Omniglot, or the embedded CLIP on photos and fonts."
 EXAMPLES = """\
-  python -m fewshot train prototype --episodic --data omniglot --output prototype.safetensors
+  python -m fewshot train prototype --feature-map --data omniglot --output prototype.safetensors
   python -m fewshot train prototype --data omniglot --output first.safetensors
   python -m fewshot train siamese --data omniglot --init first.safetensors \\
       --output siamese.safetensors --minutes 15
@@ -22,7 +22,7 @@ EXAMPLES = """\
   python -m fewshot train koch --on-cpu --data omniglot --output koch.safetensors --minutes 60
   python -m fewshot train clip --data photos --output clip-embedded"""
 
-# As fewshot.training.objectives has them, whose import takes seconds.
+# Those of fewshot.training.objectives, whose import takes seconds, and three with a trainer each.
 METHODS = (
     "siamese",
     "siamese-contrastive",
@@ -37,15 +37,15 @@ METHODS = (
 )
 
 
+ONLY_WITH = {"feature_map": ("prototype",), "first_order": ("maml",), "on_cpu": ("clip", "koch")}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "method",
         choices=METHODS,
         help="which loss; clip trains the embedded CLIP model",
-    )
-    parser.add_argument(
-        "--dataset", choices=("omniglot", "photos"), help="photos for clip, else omniglot"
     )
     parser.add_argument(
         "--data",
@@ -67,16 +67,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         help="plan as many steps as this machine does in that time",
     )
-    length.add_argument("--steps", type=at_least(1), help="default: the recipe of the shipped file")
+    length.add_argument("--steps", type=at_least(1), help="default: the recipe's")
     parser.add_argument("--seed", type=seed, help="default 0")
-    parser.add_argument("--batch", type=at_least(8), help="images a step")
-    parser.add_argument("--learning-rate", type=positive, help="peak")
-    parser.add_argument("--optimizer", choices=("adamw", "muon", "sgd"))
+    parser.add_argument("--batch", type=at_least(8), help="images a step; default: the recipe's")
+    parser.add_argument("--learning-rate", type=positive, help="peak; default: the recipe's")
+    parser.add_argument(
+        "--optimizer", choices=("adamw", "muon", "sgd"), help="default: the recipe's"
+    )
     parser.add_argument(
         "--init", type=Path, metavar="FILE", help="checkpoint to start from; for clip, a folder"
     )
     parser.add_argument(
-        "--episodic", action="store_true", help="prototype: the shipped encoder's recipe"
+        "--feature-map",
+        action="store_true",
+        help="prototype: the shipped encoder, whose last feature map is the embedding",
     )
     parser.add_argument(
         "--first-order", action="store_true", help="maml: take the inner gradients as constants"
@@ -93,9 +97,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, showing progress; Ctrl-C saves and stops."""
-    wanted = "photos" if arguments.method == "clip" else "omniglot"
-    if arguments.dataset not in (None, wanted):
-        raise InputError(f"{arguments.method} is trained on {wanted}, not {arguments.dataset}.")
     recipe = _recipe(arguments).with_changes(
         steps=arguments.steps,
         seed=arguments.seed,
@@ -150,22 +151,16 @@ def _trainer(method: str):
 
 
 def _recipe(arguments: argparse.Namespace):
-    from fewshot.training.recipe import EPISODIC_RECIPE, RECIPES, WARM_RECIPES
-
-    if arguments.first_order and arguments.method != "maml":
-        raise InputError("--first-order goes with the method maml.")
-    if arguments.on_cpu and arguments.method not in ("clip", "koch"):
-        raise InputError("--on-cpu goes with the methods clip and koch.")
+    for option, methods in ONLY_WITH.items():
+        if getattr(arguments, option) and arguments.method not in methods:
+            flag = "--" + option.replace("_", "-")
+            raise InputError(f"{flag} goes with {' and '.join(methods)}, not {arguments.method}.")
     if arguments.method == "clip":
         from fewshot.training.clip_recipe import CLIP_RECIPE, CLIP_RECIPE_ON_CPU
 
         if arguments.data is None:
             raise InputError("clip needs --data, the folder with photos.zip and classes.csv.")
-        if arguments.episodic:
-            raise InputError("clip does not train on episodes: leave out --episodic.")
         return CLIP_RECIPE_ON_CPU if arguments.on_cpu else CLIP_RECIPE
-    if arguments.method in ("maml", "koch") and arguments.episodic:
-        raise InputError("--episodic goes with the method prototype.")
     if arguments.method == "maml":
         from fewshot.training.maml_recipe import MAML_RECIPE
 
@@ -174,11 +169,11 @@ def _recipe(arguments: argparse.Namespace):
         from fewshot.training.koch_recipe import KOCH_RECIPE, KOCH_RECIPE_ON_CPU
 
         return KOCH_RECIPE_ON_CPU if arguments.on_cpu else KOCH_RECIPE
-    if not arguments.episodic:
-        return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
-    if arguments.method != "prototype":
-        raise InputError("--episodic goes with the method prototype.")
-    return EPISODIC_RECIPE
+    from fewshot.training.recipe import FEATURE_MAP_RECIPE, RECIPES, WARM_RECIPES
+
+    if arguments.feature_map:
+        return FEATURE_MAP_RECIPE
+    return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
 
 
 def _report(progress) -> None:

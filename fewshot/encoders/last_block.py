@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewshot.descent import descend
 from fewshot.encoders.clip import ClipEncoder
 from fewshot.types import InputError, Picture
 
-MOMENTUM = 0.9
 N_VIEWS = 4
 # Of all pictures and their views; what reaches the last block of as many is held in memory.
 MOST_EXAMPLES = 1_024
@@ -68,13 +68,12 @@ def tune_last_block(
         rows = F.normalize(members.T @ embedded()[: len(labels)], dim=1)
     rows.requires_grad_()
     block.requires_grad_()
-    optimizer = torch.optim.SGD([rows, *block.parameters()], learning_rate, momentum=MOMENTUM)
-    for _ in range(steps):
+
+    def loss() -> Tensor:
         logits = encoder.temperature * embedded() @ F.normalize(rows, dim=1).T
-        loss = F.cross_entropy(logits, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        return F.cross_entropy(logits, targets)
+
+    descend([rows, *block.parameters()], loss, steps, learning_rate)
     tower.requires_grad_(False)
     facts = [f"{p.digest}-{label}" for p, label in zip(pictures, labels.tolist(), strict=True)]
     settings = (sorted(facts), steps, learning_rate, encoder.temperature)
@@ -96,7 +95,10 @@ def last_block(tower: nn.Module) -> nn.Module:
             return part[-1]
     if hasattr(trunk, "layer4"):
         return trunk.layer4
-    raise InputError("This CLIP model's image tower has no last block that is known here.")
+    raise InputError(
+        "This CLIP model's image tower has no last block that is known here: leave it as it is, or "
+        "choose another model."
+    )
 
 
 @torch.no_grad()
@@ -117,9 +119,9 @@ def _reaching(
 def _continued(tower: nn.Module, block: nn.Module, inputs: Tensor, example: Tensor) -> Tensor:
     """The tower's output where the block is given ``inputs``.
 
-    A tower of whose output what goes into the block is a part itself says how to go on. Else a
-    single image goes through the tower, so that whatever comes after the block runs as its author
-    wrote it; at the block the inputs take the image's place.
+    Where the block's input is itself part of the output, the tower resumes by its own
+    ``from_last_stage``. Else one example image goes through the whole tower, so that whatever
+    follows the block runs as its author wrote it, and a hook puts ``inputs`` in its place there.
     """
     if (going_on := getattr(getattr(tower, "trunk", tower), "from_last_stage", None)) is not None:
         return going_on(inputs)

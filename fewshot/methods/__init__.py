@@ -20,6 +20,7 @@ from fewshot.methods.siamese_contrastive import SiameseContrastive
 from fewshot.methods.tca import TransferComponents
 from fewshot.methods.tip_adapter import TipAdapter
 from fewshot.methods.triplet import Triplet
+from fewshot.types import InputError
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -44,4 +45,16 @@ METHODS: dict[str, type[Method]] = {
     )
 }
 
-__all__ = ["METHODS", "Method", "Settings"]
+
+def get_method(name: str) -> type[Method]:
+    """A method by name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in METHODS:
+        raise InputError(f"There is no method “{name}”: choose {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+__all__ = ["METHODS", "Method", "Settings", "get_method"]

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.descent import descend
+from fewshot.index import build_index
 from fewshot.methods.adaptation import VIEWS, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.clip_zero_shot import ClipZeroShot, text_prototypes
-from fewshot.methods.triplet import build_index
 from fewshot.metrics import class_means, cosine_similarities, softmax
 from fewshot.types import Prediction, Support
 
-MOMENTUM = 0.9
 # What the cache's word and the nearness it asks for are chosen from, by leaving pictures out.
 ALPHAS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # in units of the learned logit scale
 BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -143,14 +143,13 @@ class ClipAdapter(ClipZeroShot):
         membership = F.one_hot(labels, len(support.classes)).float()
         membership = membership / membership.sum(0)
         learned = start.clone().requires_grad_()
-        optimizer = torch.optim.SGD([learned], lr=plan.learning_rate, momentum=MOMENTUM)
-        for _ in range(plan.steps):
+
+        def loss() -> Tensor:
             cosines = examples @ F.normalize(learned, dim=1).T
             affinity = (-self.beta_ * (1 - cosines)).exp() @ membership
-            loss = F.cross_entropy(self.temperature_ * (text + self.alpha_ * affinity), targets)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            return F.cross_entropy(self.temperature_ * (text + self.alpha_ * affinity), targets)
+
+        descend([learned], loss, plan.steps, plan.learning_rate)
         return F.normalize(learned.detach(), dim=1).numpy()
 
 

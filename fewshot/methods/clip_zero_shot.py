@@ -10,6 +10,7 @@ from fewshot.encoders.base import Encoder
 from fewshot.methods.base import Method, Settings
 from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import cosine_similarities, normalise
+from fewshot.prompts import prompts_of
 from fewshot.types import Prediction, Support
 
 
@@ -66,8 +67,3 @@ def text_prototypes(
     """Each class's prompts, embedded, averaged and re-normalised: ``(n_way, dim)``."""
     embeddings = encoder.embed_texts(prompts_of(classes, templates))
     return normalise(embeddings.reshape(len(classes), len(templates), -1).mean(1))
-
-
-def prompts_of(classes: tuple[str, ...], templates: tuple[str, ...]) -> list[str]:
-    """Every class's prompts, one class after the other."""
-    return [template.replace("{}", name) for name in classes for template in templates]

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.descent import MOMENTUM
 from fewshot.logit_gradients import (
     cross_entropy_gradient,
     entropy_gradient,
@@ -20,7 +21,6 @@ from fewshot.methods.span import into_span, span_pays
 from fewshot.metrics import cosine_similarities, prototypes
 from fewshot.types import Prediction, Support
 
-MOMENTUM = 0.9
 # Of a row, where it divides: as in torch's normalize.
 SMALLEST_NORM = 1e-12
 # The plan's name where the entropy is the queries'.

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.descent import descend
 from fewshot.encoders.pair_head import PairHead
 from fewshot.methods.adaptation import Plan
 
-MOMENTUM = 0.9
 # All pairs of as many examples are 130,000: at 512 dimensions, 270 MB.
 MOST_EXAMPLES = 512
 
@@ -36,11 +36,10 @@ def learn_pair_head(head: PairHead, x: Tensor, labels: Tensor, plan: Plan) -> Pa
         return learned.eval()
     weights = torch.where(same > 0, 0.5 / n_same, 0.5 / (len(same) - n_same))
     differences = (x[first] - x[second]).abs()
-    optimizer = torch.optim.SGD(learned.parameters(), plan.learning_rate, momentum=MOMENTUM)
-    for _ in range(plan.steps):
+
+    def loss() -> Tensor:
         logits = learned.linear(differences).squeeze(1)
-        loss = F.binary_cross_entropy_with_logits(logits, same, weights, reduction="sum")
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        return F.binary_cross_entropy_with_logits(logits, same, weights, reduction="sum")
+
+    descend(learned.parameters(), loss, plan.steps, plan.learning_rate)
     return learned.eval()

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.descent import descend
 from fewshot.losses import batch_hard_triplet_loss
 from fewshot.methods.adaptation import Plan
 
-MOMENTUM = 0.9
 MARGIN = 0.3
 # Distances of all pairs: at as many examples, 16 MB.
 MOST_EXAMPLES = 2_048
@@ -29,10 +29,9 @@ def learn_projection(x: Tensor, labels: Tensor, plan: Plan) -> Tensor:
     projection = torch.eye(x.shape[1], requires_grad=True)
     if len(labels.unique()) < 2 or labels.bincount().max() < 2:
         return projection.detach()
-    optimizer = torch.optim.SGD([projection], plan.learning_rate, momentum=MOMENTUM)
-    for _ in range(plan.steps):
-        loss = batch_hard_triplet_loss(F.normalize(x @ projection.T, dim=1), labels, MARGIN)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+
+    def loss() -> Tensor:
+        return batch_hard_triplet_loss(F.normalize(x @ projection.T, dim=1), labels, MARGIN)
+
+    descend([projection], loss, plan.steps, plan.learning_rate)
     return projection.detach()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot.class_logits import class_logsumexp
-from fewshot.index import Entry, SupportIndex
+from fewshot.index import build_index
 from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
@@ -98,12 +98,3 @@ class Triplet(Method):
 
     def _project(self, x: np.ndarray) -> np.ndarray:
         return x if self.projection_ is None else normalise(x @ self.projection_.T)
-
-
-def build_index(support: Support, space: str) -> SupportIndex:
-    """An index whose ids are the positions in the support set."""
-    index = SupportIndex(support.embeddings.shape[1], space)
-    names = support.files or tuple(str(i) for i in range(len(support.labels)))
-    labels = [support.classes[label] for label in support.labels]
-    index.add(support.embeddings, [Entry(f, c) for f, c in zip(names, labels, strict=True)])
-    return index

@@ -15,7 +15,7 @@ from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
 from fewshot.episodes import Episodes, Protocol, draw_episodes, names_episode
 from fewshot.evaluation import Evaluator, MethodScore, Progress
-from fewshot.methods import METHODS, Settings
+from fewshot.methods import Settings
 from fewshot.metrics import mean_interval
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
@@ -185,7 +185,7 @@ class Runner:
 
 def _settings(experiment: Experiment) -> Settings:
     chosen = templates(get_preset(experiment.preset).templates)
-    return replace(Settings(), templates=chosen, transductive=experiment.transductive)
+    return Settings(templates=chosen, transductive=experiment.transductive)
 
 
 def _able(
@@ -194,9 +194,6 @@ def _able(
     """The methods that can be had, and a sentence for each of the others."""
     able, left_out = [], {}
     for name in experiment.methods:
-        if name not in METHODS:
-            left_out[name] = f"There is no method {name} in this version."
-            continue
         try:
             Evaluator(pool, [name], experiment.preset, settings, model=experiment.model)
         except InputError as error:

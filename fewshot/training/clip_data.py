@@ -16,7 +16,7 @@ from fewshot.data.photos import Photos, load_photos, split_photos
 from fewshot.data.symbols import Symbol, symbols
 from fewshot.device import autocast
 from fewshot.episodes import Episode, Protocol, draw_episodes
-from fewshot.prompts import templates
+from fewshot.prompts import prompts_of, templates
 from fewshot.training.clip_objective import ClipData, ClipObjective, flat_prompts, normalised
 from fewshot.training.glyph_views import DRAWN as GLYPH_DRAWN
 from fewshot.training.glyph_views import glyph_views
@@ -35,8 +35,7 @@ Tokenizer = Callable[[list[str]], Tensor]
 
 def prompts(names: Sequence[str], kinds: Sequence[str]) -> list[str]:
     """Every name in every template of some sets."""
-    texts = [template for kind in kinds for template in templates(kind)]
-    return [text.replace("{}", name) for name in names for text in texts]
+    return prompts_of(names, [template for kind in kinds for template in templates(kind)])
 
 
 def training_data(

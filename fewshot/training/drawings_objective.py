@@ -64,10 +64,12 @@ class DrawingsObjective(Objective):
     Attributes:
         unit_norm: whether the method asks for embeddings of length 1.
         has_temperature: whether its probabilities have one; not where a head learned the logits.
+        class_logits: what the temperature is chosen for; see :mod:`fewshot.class_logits`.
     """
 
     unit_norm: bool = True
     has_temperature: bool = True
+    class_logits = staticmethod(cosine_prototype_logits)
 
     def __init__(self, encoder: ConvNet, recipe: Recipe, n_classes: int) -> None:
         super().__init__()
@@ -86,7 +88,7 @@ class DrawingsObjective(Objective):
         if not (cls.unit_norm or config.projected):
             raise InputError(
                 f"{recipe.method} learns the length of embeddings, and those of this encoder have "
-                "none: begin with one that has a last linear layer, made without --episodic."
+                "none: begin with one that has a last linear layer, made without --feature-map."
             )
         config = config.unprojected() if recipe.feature_map else config
         return replace(config, unit_norm=cls.unit_norm)
@@ -100,12 +102,6 @@ class DrawingsObjective(Objective):
     def similarity(self, queries: Tensor, supports: Tensor) -> Tensor:
         """Likeness of embeddings ``(..., q, d)`` and ``(..., n, d)``: ``(..., q, n)``."""
         return queries @ supports.transpose(-1, -2)
-
-    def class_logits(
-        self, queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
-    ) -> Tensor:
-        """What the temperature is chosen for; see :mod:`fewshot.class_logits`."""
-        return cosine_prototype_logits(queries, supports, membership, temperature)
 
     def kept(self) -> dict[str, nn.Module]:
         """The modules a checkpoint holds, by the prefix of their weights' names."""

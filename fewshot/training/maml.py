@@ -172,7 +172,7 @@ def train_maml(recipe: MamlRecipe, session: Session) -> Run:
     if not config.projected:
         raise InputError(
             "maml tunes the last linear layer, and this encoder has none: begin with one made "
-            "without --episodic."
+            "without --feature-map."
         )
     device = best_device()
     characters = load_characters(session.folder, config.input_size, recipe, device)

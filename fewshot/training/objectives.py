@@ -119,6 +119,8 @@ class SiameseObjective(DrawingsObjective):
 class ContrastiveObjective(DrawingsObjective):
     """Pairs drawn together, or apart as far as the margin (Hadsell, Chopra, LeCun 2006)."""
 
+    class_logits = staticmethod(distance_logits)
+
     def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
         """Contrastive loss of the same pairs as the siamese network's."""
         x1, x2, same = self._pairs(data, generator)
@@ -127,12 +129,6 @@ class ContrastiveObjective(DrawingsObjective):
     def similarity(self, queries: Tensor, supports: Tensor) -> Tensor:
         """Minus the Euclidean distance."""
         return -euclidean_distances(queries, supports)
-
-    def class_logits(
-        self, queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
-    ) -> Tensor:
-        """By the mean distance to a class's pictures."""
-        return distance_logits(queries, supports, membership, temperature)
 
 
 class TripletObjective(DrawingsObjective):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -50,9 +49,13 @@ class EpisodicObjective(DrawingsObjective):
         """Of all queries of all episodes."""
         return self.episode_loss(self._episodes(data, generator))
 
-    @abstractmethod
     def episode_loss(self, episodes: TrainingEpisodes) -> Tensor:
-        """Scalar."""
+        """Cross-entropy of the class logits at the recipe's scale and smoothing; a scalar."""
+        logits = self.class_logits(
+            episodes.queries, episodes.supports, episodes.membership, self.recipe.scale
+        ).flatten(0, 1)  # (e * q, ways)
+        labels = episodes.labels.repeat(len(episodes.queries))
+        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.smoothing)
 
     def _episodes(self, data: TrainingData, generator: torch.Generator) -> TrainingEpisodes:
         recipe = self.recipe
@@ -73,23 +76,22 @@ class EpisodicObjective(DrawingsObjective):
 
 
 class MatchingObjective(EpisodicObjective):
-    """Minus the log of the attention that falls on the true class (Vinyals et al. 2016)."""
+    """Minus the log of the attention that falls on the true class (Vinyals et al. 2016).
 
-    def episode_loss(self, episodes: TrainingEpisodes) -> Tensor:
-        """Cross-entropy of the summed attention; the recipe's scale is the factor on cosines."""
-        return _cross_entropy(self, episodes)
+    The recipe's scale is the factor on cosines.
+    """
 
-    def class_logits(
-        self, queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
-    ) -> Tensor:
-        """Log-sums of exponentiated cosines."""
-        return attention_logits(queries, supports, membership, temperature)
+    class_logits = staticmethod(attention_logits)
 
 
 class PrototypicalObjective(EpisodicObjective):
-    """Cross-entropy over squared distances to the classes' means (Snell et al. 2017)."""
+    """Cross-entropy over squared distances to the classes' means (Snell et al. 2017).
+
+    The published formula where the recipe's scale is 2.
+    """
 
     unit_norm = False
+    class_logits = staticmethod(centroid_logits)
 
     @torch.no_grad()
     def warm_start(self, data: TrainingData) -> None:
@@ -101,19 +103,9 @@ class PrototypicalObjective(EpisodicObjective):
         for parameter in self.encoder.embed.parameters():
             parameter.mul_(factor)
 
-    def episode_loss(self, episodes: TrainingEpisodes) -> Tensor:
-        """Cross-entropy; the published formula where the recipe's scale is 2."""
-        return _cross_entropy(self, episodes)
-
     def similarity(self, queries: Tensor, supports: Tensor) -> Tensor:
         """Minus the squared Euclidean distance."""
         return minus_squared_distances(queries, supports)
-
-    def class_logits(
-        self, queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
-    ) -> Tensor:
-        """By the squared distance to a class's mean."""
-        return centroid_logits(queries, supports, membership, temperature)
 
 
 class RelationObjective(EpisodicObjective):
@@ -137,13 +129,3 @@ class RelationObjective(EpisodicObjective):
     def kept(self) -> dict[str, nn.Module]:
         """Encoder and relation module."""
         return {"encoder": self.encoder, "relation": self.relation}
-
-
-def _cross_entropy(objective: DrawingsObjective, episodes: TrainingEpisodes) -> Tensor:
-    """Of an objective's class logits at its recipe's scale and smoothing."""
-    scale, smoothing = objective.recipe.scale, objective.recipe.smoothing
-    logits = objective.class_logits(
-        episodes.queries, episodes.supports, episodes.membership, scale
-    ).flatten(0, 1)  # (e * q, ways)
-    labels = episodes.labels.repeat(len(episodes.queries))
-    return F.cross_entropy(logits, labels, label_smoothing=smoothing)

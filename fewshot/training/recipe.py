@@ -157,12 +157,12 @@ WARM_RECIPES = {
     "prototypical": Recipe("prototypical", scale=2.0, **WARM_EPISODES, **SEVERAL_SHOTS),
     "relation": Recipe("relation", **WARM_EPISODES, **OF_20_WAYS),
 }
-# The shipped prototype encoder (--episodic), from random weights: finer and wider than the others',
+# The shipped prototype encoder (--feature-map), from random weights: finer and wider than others,
 # and its last feature map is the embedding. More of that is of little use: inputs of 64 or 72
 # pixels, wider layers, characters composed of parts of others, and the mean of four such networks
 # came to 94.8 to 95.3 % at 20-way 1-shot within one of six held-out alphabets, this one to 95.0 %.
 # A third of what the shipped weights get wrong is between a dozen pairs that hardly differ.
-EPISODIC_RECIPE = replace(
+FEATURE_MAP_RECIPE = replace(
     Recipe("prototype", **EPISODES_AND_BASE),
     steps=3_769,
     batch=2048,

@@ -160,7 +160,7 @@ def _embedding(
     from fewshot.compare import CACHE
     from fewshot.encoders import get_encoder
     from fewshot.methods import METHODS
-    from fewshot.methods.clip_zero_shot import prompts_of
+    from fewshot.prompts import prompts_of
 
     encoder = get_encoder(get_preset(preset).encoder_of(name), model)
     method = METHODS[name](encoder, settings)
