@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageOps
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
@@ -725,6 +728,33 @@ def test_undo_takes_back_one_stroke(page: Page) -> None:
     expect(page.locator("#pad-1 [data-do=add]")).to_be_enabled()
 
 
+def test_a_second_finger_draws_nothing(page: Page) -> None:
+    page.click("#pad-1 summary")
+    page.locator("#pad-1 canvas").scroll_into_view_if_needed()
+    box = page.locator("#pad-1 canvas").bounding_box()
+    touch = page.context.new_cdp_session(page)
+
+    def touched(kind: str, *points: tuple[int, float, float]) -> None:
+        places = [
+            {"id": i, "x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+            for i, x, y in points
+        ]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    touched("touchStart", (1, 0.2, 0.2))
+    touched("touchStart", (1, 0.2, 0.2), (2, 0.8, 0.8))  # a palm
+    touched("touchMove", (1, 0.5, 0.2), (2, 0.8, 0.7))
+    touched("touchEnd", (2, 0.8, 0.7))  # it is lifted, the finger is not
+    touched("touchMove", (1, 0.8, 0.2))
+    touched("touchEnd")
+    url = page.locator("#pad-1 canvas").evaluate("canvas => canvas.toDataURL()")
+    drawn = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("L")
+    inked = [edge / drawn.width for edge in ImageOps.invert(drawn).getbbox()]
+    assert inked == pytest.approx([0.2, 0.2, 0.8, 0.2], abs=0.03)  # one line along the top
+    page.click("#pad-1 [data-do=undo]")
+    expect(page.locator("#pad-1 .pad-hint")).to_be_visible()
+
+
 def test_classes_come_and_go_and_the_others_stay(page: Page, drawings: Callable) -> None:
     two_classes(page, drawings)
     page.click("#add-class")
@@ -1019,6 +1049,14 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     assert overflow(page) <= 0
     cells = page.locator("#about td")  # of sentences, which columns would break within words
     assert min(box["width"] for box in cells.evaluate_all(BOXES)) > 300
+
+
+def test_wherever_the_answers_lie_below_one_is_taken_there(open_page: Callable[..., Page]) -> None:
+    page = open_page(820, 700)  # a tablet
+    page.click("#example-alphabet")
+    expect(page.locator(".question")).to_be_in_viewport(ratio=0.1)
+    given, found = page.locator("#given").bounding_box(), page.locator("#results").bounding_box()
+    assert given["y"] + given["height"] <= found["y"]
 
 
 # Behind the page

@@ -132,14 +132,14 @@ def ask_to_stop(stopping: dict[str, bool]) -> Any:
 def arrived_js(results: str) -> str:
     """For the browser, given what was asked for and what is answered: says aloud how a run ended.
 
-    On a phone, where the results lie below the inputs, it goes there as well.
+    Where the results lie below the inputs, by the limit of style.css, it goes there as well.
 
     Args:
         results: CSS selector.
     """
     return f"""(asked, answered) => {{
       {_aloud('asked === answered ? "The answers are here." : "Stopped."')}
-      if (asked !== answered || innerWidth >= 800) return;
+      if (asked !== answered || !matchMedia("(max-width: 860px)").matches) return;
       document.querySelector("{results}").scrollIntoView({{behavior: "smooth"}});
     }}"""
 

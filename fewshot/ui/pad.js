@@ -7,7 +7,8 @@ const buttons = Object.fromEntries(
 const pen = canvas.getContext("2d");
 let strokes = []; // each a list of points, so that the last one can be undone
 let cleared = []; // what Undo brings back, as an example clears the pads, too
-let drawing = false;
+// The points that are being drawn, and by which pointer: a palm or a second finger adds none.
+let stroke = null;
 let sent = 0; // how many strokes are on their way to the server: one drawing at a time
 
 function redraw() {
@@ -39,20 +40,23 @@ function at(event) {
 }
 
 canvas.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0) return;
+  if (event.button !== 0 || stroke) return;
   canvas.setPointerCapture(event.pointerId); // a stroke may leave the pad and come back
-  drawing = true;
+  stroke = { points: [at(event)], by: event.pointerId };
   cleared = [];
-  strokes.push([at(event)]);
+  strokes.push(stroke.points);
   redraw();
 });
 canvas.addEventListener("pointermove", (event) => {
-  if (!drawing) return;
-  strokes[strokes.length - 1].push(at(event));
+  if (event.pointerId !== stroke?.by) return;
+  stroke.points.push(at(event));
   redraw();
 });
-for (const end of ["pointerup", "pointercancel"]) {
-  canvas.addEventListener(end, () => (drawing = false));
+// The last of these comes even if the pad is taken away under the pen.
+for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+  canvas.addEventListener(end, (event) => {
+    if (event.pointerId === stroke?.by) stroke = null;
+  });
 }
 
 buttons.undo.addEventListener("click", () => {
