@@ -1022,7 +1022,38 @@ def test_whatever_opens_has_its_triangle_before_its_title(fresh: Page) -> None:
         expect(icon).not_to_have_css("transform", "matrix(0, -1, 1, 0, 0, 0)")
 
 
+def test_how_far_a_run_is_can_be_seen_in_the_dark(page: Page) -> None:
+    page.locator("#actions").evaluate(
+        """actions => {
+          document.body.classList.add("dark");
+          actions.insertAdjacentHTML(
+            "beforeend", '<label class="progress"><progress value="0.5"></progress></label>');
+        }"""
+    )
+    bar = Image.open(io.BytesIO(page.locator("#actions progress").screenshot())).convert("RGB")
+    done, left = (luminance(bar.getpixel((bar.width * x // 4, bar.height // 2))) for x in (1, 3))
+    assert (done + 0.05) / (left + 0.05) >= 3  # WCAG 2.2, 1.4.11
+
+
+def luminance(pixel: tuple[int, int, int]) -> float:
+    """Relative, as WCAG 2.2 has it."""
+    shares = (value / 255 for value in pixel)
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return sum(w * s for w, s in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
 # On a phone
+
+
+@pytest.mark.parametrize("width", [390, 800])
+def test_what_goes_wrong_hides_no_button(open_page: Callable[..., Page], width: int) -> None:
+    page = open_page(width, 844)
+    page.click("#classify")
+    expect(toast(page)).to_be_visible()
+    bar = page.locator("#actions").bounding_box()
+    assert bar["y"] < 844  # where a toast would lie, too
+    said = page.locator(".toast-wrap").bounding_box()
+    assert said["y"] + said["height"] <= bar["y"]
 
 
 def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page]) -> None:
