@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from fewshot.class_folders import read_class_folders
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.images import quoted
 from fewshot.ui.classes_panel import MAX_SLOTS
+from fewshot.ui.evaluate_data import omniglot_is_here
 from fewshot.ui.known_names import known_names
 from fewshot.ui.outdated import CLASSIFY_HELD
 
@@ -186,6 +187,23 @@ def draw_on(page: Page, pad: str, strokes: list[list[tuple[float, float]]]) -> N
         for place in places[1:]:
             page.mouse.move(*place, steps=5)
         page.mouse.up()
+
+
+@contextmanager
+def held(page: Page, request: str, first: int = 1) -> Iterator[None]:
+    """Hold back what the page asks the server for, from a request on, as a slow connection does."""
+    asked, released = [], []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+        if released or len(asked) < first:
+            route.continue_()
+
+    page.route(f"**/{request}**", hold)
+    yield
+    released.append(True)
+    for route in asked[first - 1 :]:
+        route.continue_()
 
 
 def as_float(shown: str) -> float:
@@ -809,15 +827,11 @@ def test_a_small_zip_fills_the_slots(page: Page, zip_of: Callable, drawings: Cal
 
 
 def test_while_a_zip_is_read_it_is_said_and_no_other_is_taken(page: Page, zip_of: Callable) -> None:
-    held, released = [], []
-    page.route("**/queue/join**", lambda r: r.continue_() if released else held.append(r))
-    import_zip(page, zip_of("letters.zip", n_classes=3, shots=1))
-    expect(page.locator("#import-note progress")).to_be_visible()
-    expect(page.locator("#import-zip")).to_be_disabled()
-    page.get_by_label("Name of class 1", exact=True).fill("typed meanwhile")
-    released.append(True)
-    for request in held:
-        request.continue_()
+    with held(page, "queue/join"):
+        import_zip(page, zip_of("letters.zip", n_classes=3, shots=1))
+        expect(page.locator("#import-note progress")).to_be_visible()
+        expect(page.locator("#import-zip")).to_be_disabled()
+        page.get_by_label("Name of class 1", exact=True).fill("typed meanwhile")
     expect(page.get_by_label("Name of class 3", exact=True)).to_have_value("Letter 2", timeout=WAIT)
     expect(page.locator("#import-note progress")).to_have_count(0)
     expect(page.locator("#import-zip")).to_be_enabled()
@@ -902,9 +916,27 @@ def test_photos_without_the_chosen_clip_say_what_to_do(page: Page, drawings: Cal
 def test_a_download_that_cannot_be_says_so(page: Page) -> None:
     page.locator("#settings button").first.click()
     choose_model(page, "ViT-B-32")
-    page.get_by_role("button", name="Download 605 MB").click()
+    button = page.get_by_role("button", name="Download 605 MB")
+    with held(page, "queue/join"):
+        button.click()
+        expect(page.locator("#clip-status progress")).to_be_visible()
+        expect(button).to_be_disabled()
     expect(toast(page)).to_contain_text("The model hub did not answer", timeout=WAIT)
-    expect(page.get_by_role("button", name="Download 605 MB")).to_be_enabled()
+    expect(button).to_be_enabled()
+    expect(page.locator("#clip-status .problem")).to_contain_text("The model hub did not answer")
+
+
+def test_a_download_that_waits_for_another_says_so(page: Page) -> None:
+    if omniglot_is_here():
+        pytest.skip("Omniglot is on this machine: there is nothing to download.")
+    open_tab(page, "Evaluate")
+    page.get_by_label("Omniglot").check()
+    button = page.locator("#omniglot-download")
+    expect(button).to_be_enabled()
+    page.route("**/queue/join**", lambda _: None)  # for good: nothing is fetched
+    button.click()
+    expect(page.locator("#omniglot-status progress")).to_be_visible()
+    expect(button).to_be_disabled()
 
 
 def test_settings_are_used_and_can_be_reset(page: Page, drawings: Callable) -> None:

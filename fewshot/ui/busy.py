@@ -165,6 +165,21 @@ def progress_bar(what: str, share: float | None = None) -> str:
     return f'<label class="progress">{escaped(what)} <progress{value}></progress></label>'
 
 
+def download_asked_js() -> str:
+    """For the browser alone: updates for a status and its button until the server takes it up.
+
+    Which may be once another visitor's download is over.
+    """
+    waiting = [progress_bar("Waiting to download"), gr.update(interactive=False)]
+    return f"() => {json.dumps(waiting)}"
+
+
+def download_failed_js() -> str:
+    """For the browser, given the status, which keeps what went wrong: the same updates again."""
+    ready = json.dumps(gr.update(interactive=True))
+    return f"""(status) => [status?.includes("<progress") ? "" : status, {ready}]"""
+
+
 def run_and_stop(label: str, elem_id: str, stop_id: str) -> tuple[gr.Button, gr.Button]:
     """In a row: a button that starts something, and the one that stops it, hidden till then."""
     run = gr.Button(label, variant="primary", scale=3, min_width=120, elem_id=elem_id)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.presets import PRESETS
-from fewshot.ui.busy import progress_bar
+from fewshot.ui.busy import download_asked_js, download_failed_js, progress_bar
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.evaluate_data import (
     INVENTED,
@@ -131,9 +131,12 @@ def _data_inputs() -> tuple[gr.Radio, gr.File]:
         ],
         source, [upload, fetch, status, download], **_QUIET,
     )  # fmt: skip
-    download.click(
-        fetched, None, [status, download], concurrency_id="download", concurrency_limit=1, **_QUIET
+    told = [status, download]
+    download.click(None, None, told, js=download_asked_js(), **_QUIET)
+    fetching = download.click(
+        fetched, None, told, concurrency_id="download", concurrency_limit=1, **_QUIET
     )
+    fetching.failure(None, status, told, js=download_failed_js(), **_QUIET)
     return source, zip_file
 
 

@@ -12,7 +12,7 @@ from fewshot.images import quoted
 from fewshot.prompts import template_sets, templates
 from fewshot.types import InputError
 from fewshot.ui import clip_files
-from fewshot.ui.busy import progress_bar
+from fewshot.ui.busy import download_asked_js, download_failed_js, progress_bar
 from fewshot.ui.engine import Choices
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import block, escaped, notice
@@ -71,7 +71,7 @@ def build_settings_panel() -> SettingsPanel:
         )  # fmt: skip
         named_sets = [(f"{name}: “{texts[0]}” …", name) for name, texts in template_sets().items()]
         template = gr.Dropdown(
-            [("As the preset has it", AUTOMATIC), *named_sets, ("My own", OWN)],
+            [("As suits the kind of pictures", AUTOMATIC), *named_sets, ("My own", OWN)],
             value=AUTOMATIC, label="Prompt templates for CLIP",
             info="Class names are put into them.",
         )  # fmt: skip
@@ -95,10 +95,12 @@ def build_settings_panel() -> SettingsPanel:
     reset.click(lambda: defaults, None, values, **quiet)
     reset.click(fill_models, None, [model, status, download], **quiet)
     model.change(model_status, model, [status, download], **quiet)
+    told = [status, download]
+    download.click(None, None, told, js=download_asked_js(), **quiet)
     downloading = download.click(
-        downloaded, model, [status, download], concurrency_id="download", concurrency_limit=1,
-        **quiet,
-    )  # fmt: skip
+        downloaded, model, told, concurrency_id="download", concurrency_limit=1, **quiet
+    )
+    downloading.failure(None, status, told, js=download_failed_js(), **quiet)
     # Of the model that is chosen by now.
     downloading.success(model_status, model, [status, download], **quiet)
     return SettingsPanel([*values, model], model, status, download)
