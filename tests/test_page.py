@@ -190,19 +190,21 @@ def draw_on(page: Page, pad: str, strokes: list[list[tuple[float, float]]]) -> N
 
 
 @contextmanager
-def held(page: Page, request: str, first: int = 1) -> Iterator[None]:
-    """Hold back what the page asks the server for, from a request on, as a slow connection does."""
-    asked, released = [], []
+def held(page: Page, address: str, nth: int | None = None) -> Iterator[list[Route]]:
+    """Hold back what the page asks the server for, all or the nth request, as slow lines do."""
+    asked, back = [], []
 
     def hold(route: Route) -> None:
         asked.append(route)
-        if released or len(asked) < first:
+        if nth in (None, len(asked)) and back is not None:
+            back.append(route)
+        else:
             route.continue_()
 
-    page.route(f"**/{request}**", hold)
-    yield
-    released.append(True)
-    for route in asked[first - 1 :]:
+    page.route(re.compile(re.escape(address)), hold)
+    yield asked
+    held_back, back = back, None
+    for route in held_back:
         route.continue_()
 
 
@@ -811,6 +813,49 @@ def test_classes_come_and_go_and_the_others_stay(page: Page, drawings: Callable)
     expect(thumbnails(page, "#pictures-1")).to_have_count(0)
     expect(thumbnails(page, "#queries")).to_have_count(0)
     assert class_names(page) == ["", ""]
+
+
+def test_a_class_is_removed_once_what_is_on_its_way_is_there(
+    page: Page, drawings: Callable, tmp_path: Path
+) -> None:
+    page.click("#example-alphabet")
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    last = class_names(page)[-1]
+
+    def first_removed_while(n_classes: int, address: str, nth: int, start: Callable) -> None:
+        """Remove the first class while the nth request for the last one is held back."""
+        with held(page, address, nth) as asked:
+            start()
+            while len(asked) < nth:
+                page.wait_for_timeout(50)
+            page.click("#class-1 .remove")
+            page.wait_for_timeout(1000)
+            assert n_slots(page) == n_classes
+            expect(page.locator("#class-2 .remove")).to_be_disabled()
+        expect(page.locator(".slot")).to_have_count(n_classes - 1)
+        expect(page.locator("#class-1 .remove")).to_be_enabled()
+        assert class_names(page)[-1] == last
+
+    def add(gallery: str, files: list[str]) -> None:
+        page.set_input_files(f"{gallery} input[type=file]", files)
+
+    first_removed_while(5, "upload?", 1, lambda: add("#pictures-5", drawings(20, range(2))))
+    expect(thumbnails(page, "#pictures-4")).to_have_count(7)
+    # Held back is what takes a picture that cannot be read out again, which leaves the others.
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing of the kind")
+    first_removed_while(4, "queue/join", 2, lambda: add("#pictures-4", [str(broken)]))
+    expect(thumbnails(page, "#pictures-3")).to_have_count(7)
+
+    def draw() -> None:
+        page.click("#pad-3 summary")
+        draw_on(page, "#pad-3", [[(0.2, 0.5), (0.8, 0.5)]])
+        page.click("#pad-3 [data-do=add]")
+
+    first_removed_while(3, "queue/join", 2, draw)
+    expect(thumbnails(page, "#pictures-2")).to_have_count(8)
+    page.click("#bring-back")  # what was there once it was Remove's turn
+    expect(thumbnails(page, "#pictures-3")).to_have_count(8)
 
 
 # Zips

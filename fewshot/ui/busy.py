@@ -175,7 +175,7 @@ def download_asked_js() -> str:
 
 
 def download_failed_js() -> str:
-    """For the browser, given the status, which keeps what went wrong: the same updates again."""
+    """For the browser, given the status: the button is ready again, and what went wrong stays."""
     ready = json.dumps(gr.update(interactive=True))
     return f"""(status) => [status?.includes("<progress") ? "" : status, {ready}]"""
 

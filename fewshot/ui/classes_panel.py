@@ -49,6 +49,35 @@ _WITHOUT = """(count, ...values) => {
 _LOCKED = """() => {
   document.querySelectorAll("#class-slots .remove").forEach((one) => (one.disabled = LOCKED));
 }"""
+# Pictures that arrive, and what the server makes of a gallery, go to the slot that they were meant
+# for when they set out, whichever class that has by then. So no class moves until all are there.
+_ALL_THERE = """async () => {
+  const slots = document.querySelector("#class-slots");
+  const coming = () => globalThis.uploads > 0 || slots.querySelector("canvas.sending")
+    || slots.querySelector(".pictures .progress-text"); // which Gradio hides, but puts there
+  while (coming()) {
+    slots.classList.add("waiting");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  slots.classList.remove("waiting");
+}"""
+# Of an upload to a gallery that has pictures already, Gradio shows no trace.
+_COUNT_UPLOADS = r"""
+if (globalThis.uploads === undefined) {
+  globalThis.uploads = 0;
+  const { fetch } = globalThis;
+  globalThis.fetch = async (address, ...how) => {
+    if (!/\/upload(\?|$)/.test(address)) return fetch(address, ...how);
+    globalThis.uploads++;
+    try {
+      const answer = await fetch(address, ...how);
+      await answer.clone().text();
+      return answer;
+    } finally {
+      setTimeout(() => globalThis.uploads--, 100); // once the gallery has the pictures
+    }
+  };
+}"""
 
 
 class Slot(NamedTuple):
@@ -139,6 +168,7 @@ def build_classes_panel() -> ClassesPanel:
         "above. A saved zip lacks descriptions and signs like / in names; pictures of an import "
         f"and TIFFs come back with at most {images.KEPT_SIDE} pixels a side.",
         elem_classes="hint",
+        js_on_load=_COUNT_UPLOADS,
     )
     note = block(elem_id="import-note")
     columns, names, galleries, descriptions, removes = map(list, zip(*parts, strict=True))
@@ -177,11 +207,14 @@ def wire_removal(panel: ClassesPanel, remember: dict[str, Any]) -> None:
     for i, button in enumerate(panel.removes):
         # One at a time: a second click would be for a slot whose class is about to move up.
         button.click(None, js=_LOCKED.replace("LOCKED", "true"), api_visibility="private")
+        button.click(None, js=_ALL_THERE, api_visibility="private")
         kept = button.click(**remember)
-        remove = kept.success(
+        # Once more, for what set out meanwhile.
+        remove = kept.success(None, js=_ALL_THERE, api_visibility="private").success(
             None, [panel.count, *panel.slot_contents], moved, js=_without(i), **quiet
         )
-        kept.then(None, js=_LOCKED.replace("LOCKED", "false"), api_visibility="private")
+        for ended in (kept.failure, remove.then):
+            ended(None, js=_LOCKED.replace("LOCKED", "false"), api_visibility="private")
         panel.events.append(remove)
     panel.drop_list.click(**remember)
     panel.events.append(panel.drop_list.click(slots_shown, None, panel.of_kind, **quiet))

@@ -49,8 +49,9 @@ def drawing_pad(label: str, elem_id: str, gallery: gr.Gallery) -> gr.HTML:
     drawn = gr.State("", time_to_live=3_600)
     # In two steps, of which the second finds the gallery as it is by then.
     kept = pad.submit(keep_drawing, [pad, gallery], drawn, **quiet)
-    kept.success(add_drawing, [drawn, gallery], [pad, gallery], **quiet)
-    kept.failure(None, None, pad, js="() => 'failed'", **quiet)
+    added = kept.success(add_drawing, [drawn, gallery], [pad, gallery], **quiet)
+    for each in (kept, added):
+        each.failure(None, None, pad, js="() => 'failed'", **quiet)
     return pad
 
 
