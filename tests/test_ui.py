@@ -710,22 +710,6 @@ def test_other_queries_are_used_only_when_asked_for() -> None:
 # Files
 
 
-def test_what_was_kept_is_deleted_with_the_rest_and_forgotten(tmp_path, monkeypatch) -> None:
-    from gradio.route_utils import delete_files_created_by_app
-
-    from fewshot.ui.page import build_page
-
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    page = build_page()
-    one, another = (files.kept_picture(picture(glyph, 0)) for glyph in (1, 2))
-    # Gradio may know one of them itself, too.
-    page.temp_file_sets[0].add(another)
-    assert {one, another} <= set(files.KEPT)
-    delete_files_created_by_app(page, None)
-    assert not Path(one).exists() and not Path(another).exists()
-    assert not {one, another} & set(files.KEPT)
-
-
 def test_half_a_file_is_not_left_behind(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
 
@@ -736,18 +720,6 @@ def test_half_a_file_is_not_left_behind(tmp_path, monkeypatch) -> None:
     with pytest.raises(OSError, match="disk full"):
         files.kept_stream("a.zip", broken)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_oldest_files_of_a_name_make_room(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    paths = [files.kept_file("sorted.zip", bytes([i]) * 100) for i in range(3)]
-    other = files.kept_file("other.zip", b"x" * 100)
-    for age, path in zip((2, 3, 1), paths, strict=True):
-        os.utime(path, (1000 - age, 1000 - age))
-    files.forget_oldest("sorted.zip", 200)
-    assert [Path(path).exists() for path in paths] == [True, False, True] and Path(other).exists()
-    files.forget_oldest("sorted.zip", 99)
-    assert not any(Path(path).exists() for path in paths)
 
 
 def test_a_picture_that_could_not_be_read_may_come_back(tmp_path) -> None:

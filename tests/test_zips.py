@@ -99,7 +99,18 @@ def test_classes_are_saved_and_what_hinders_is_said(tmp_path: Path) -> None:
         classes_panel.saved(*slots(("Alpha", [])))
     with pytest.raises(gr.Error, match="import it again"):
         classes_panel.saved("", True, *slots()[2:])
-    assert classes_panel.saved("some.zip", True, *slots()[2:]) == "some.zip"
+    assert classes_panel.saved(saved, True, *slots()[2:]) == saved
+
+
+def test_what_is_no_longer_there_is_named(tmp_path: Path) -> None:
+    gone = f"{written(tmp_path, 'a.png', 0)}/x.png"
+    why = "x.png.* is no longer kept here: add it again"
+    with pytest.raises(gr.Error, match=why):
+        classes_panel.saved(*slots(("Alpha", [gone])))
+    with pytest.raises(gr.Error, match=why):
+        classes_panel.saved(gone, True, *slots()[2:])
+    with pytest.raises(gr.Error, match=why):
+        sorted_zip("siamese", results([0]), "same", "same", [(gone, None)])
 
 
 def results(labels: list[int]) -> Results:

@@ -334,13 +334,15 @@ def saved(*values: Any) -> str:
     """
     path, as_list, count, *slots = values
     if as_list:
-        return still_kept(path)
+        files.check_kept([still_kept(path)])
+        return path
     folders = []
     for number, slot in enumerate(slots_of(count, slots), start=1):
         if not slot.pictures:
             continue
         if not slot.name.strip():
             raise InputError(f"Class {number} has pictures but no name: type one above.")
+        files.check_kept(inputs.paths(slot.pictures))
         folders.append((images.class_name(slot.name), inputs.paths(slot.pictures)))
     if not folders:
         raise InputError("There are no pictures to save yet: add some to a class.")

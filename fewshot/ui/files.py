@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -15,31 +14,14 @@ from typing import BinaryIO
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from fewshot.types import Picture
+from fewshot.images import quoted
+from fewshot.types import InputError, Picture
 
 THUMBNAIL = 128  # pixels a side
 
 
-class _Kept(set):
-    """Paths of files; going through them forgets those that are gone.
-
-    One thread may add some while another goes through them.
-    """
-
-    def __iter__(self) -> Iterator[str]:
-        every = tuple(super().__iter__())
-        gone = {path for path in every if not Path(path).exists()}
-        self.difference_update(gone)
-        return iter([path for path in every if path not in gone])
-
-
-# Every file written here. Gradio's own lists of what it is to delete lack those that a gallery was
-# given after an event had updated it without a new value.
-KEPT = _Kept()
-
-
 def kept_file(name: str, data: bytes) -> str:
-    """Write bytes to Gradio's cache, which serves them and deletes them when they are old.
+    """Write bytes to Gradio's cache, which it serves and :mod:`fewshot.ui.uploads` sweeps.
 
     Args:
         name: the file's name, or a path whose last part is.
@@ -71,23 +53,14 @@ def kept_stream(name: str, write: Callable[[BinaryIO], object]) -> str:
         part.replace(path)  # so that nobody is served half a file; its age starts anew
     finally:
         part.unlink(missing_ok=True)
-    KEPT.add(str(path))
     return str(path)
 
 
-def forget_oldest(name: str, most: int) -> None:
-    """Delete kept files of a name, the oldest first, until they have at most so many bytes."""
-    found = []
-    for path in map(Path, KEPT):
-        if path.name == name:
-            with contextlib.suppress(OSError):  # gone meanwhile
-                found.append((path.stat().st_mtime, path.stat().st_size, path))
-    left = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if left <= most:
-            break
-        path.unlink(missing_ok=True)
-        left -= size
+def check_kept(paths: Iterable[str]) -> None:
+    """Raise InputError for the first file that is no longer there."""
+    for path in map(Path, paths):
+        if not path.is_file():
+            raise InputError(f"{quoted(path.name)} is no longer kept here: add it again.")
 
 
 def kept_picture(picture: Picture) -> str:

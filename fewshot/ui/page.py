@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from fewshot.ui import files, style
+from fewshot.ui import style
 from fewshot.ui.about_tab import build_about_tab
 from fewshot.ui.api import build_api
 from fewshot.ui.classify_tab import build_classify_tab
@@ -21,16 +21,13 @@ HEADER = f"""
   <p id="said-aloud" role="status"></p>
 </header>
 """
-HOUR = 3_600
 # An uploaded support set may have 300 MB unpacked; a zip of it is a little more than its files.
 MAX_UPLOAD = "320mb"
 
 
 def build_page() -> gr.Blocks:
     """The page, its queue bounded; :func:`serve` starts it."""
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(HOUR, 24 * HOUR), fill_width=True
-    ) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         block(HEADER)
         with gr.Tabs():
             with gr.Tab("Classify"):
@@ -42,7 +39,6 @@ def build_page() -> gr.Blocks:
             with gr.Tab("How it works"):
                 build_about_tab()
         build_api()
-    page.temp_file_sets.append(files.KEPT)  # which it deletes when they are old, and at its end
     return page.queue(max_size=64, default_concurrency_limit=8)
 
 

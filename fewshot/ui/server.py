@@ -6,6 +6,10 @@ import argparse
 import os
 import signal
 import socket
+import threading
+from pathlib import Path
+
+from fewshot.ui import uploads
 
 
 class StartError(Exception):
@@ -35,24 +39,32 @@ def run(host: str, port: int, *, share: bool = False, model: str | None = None) 
         model: which CLIP model, as ``fewshot.encoders.clip_models.find_clip`` takes it.
 
     Raises:
-        StartError: the address cannot be listened on, or there can be no such model.
+        StartError: the address cannot be listened on, or there can be no such model or no
+            folder for what visitors upload.
     """
     _check_address(host, port)  # before the imports, which take seconds
     if model:
         os.environ["FEWSHOT_CLIP"] = model
         _check_model(model)
-    from fewshot.ui.engine import warm_up_in_background
-    from fewshot.ui.page import build_page, serve
-
-    page = build_page()
     try:
-        serve(page, host, port, share=share)
-    except OSError as error:  # somebody else was faster
-        raise StartError(f"cannot listen on {host}:{port}: {error}") from error
-    warm_up_in_background()
-    # As docker and systemd stop it: an orderly end deletes what visitors uploaded, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    page.block_thread()
+        folder = uploads.own_folder()  # before the import of Gradio, which reads where it is
+    except OSError as error:
+        raise StartError(f"cannot make a folder for what visitors upload: {error}") from error
+    with folder as uploaded:
+        from fewshot.ui.engine import warm_up_in_background
+        from fewshot.ui.page import build_page, serve
+
+        page = build_page()
+        try:
+            serve(page, host, port, share=share)
+        except OSError as error:  # somebody else was faster
+            raise StartError(f"cannot listen on {host}:{port}: {error}") from error
+        swept = (Path(uploaded), page.temp_file_sets)
+        threading.Thread(target=uploads.sweep_forever, args=swept, daemon=True).start()
+        warm_up_in_background()
+        # As docker and systemd stop it: an orderly end deletes the folder, as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        page.block_thread()
 
 
 def _check_address(host: str, port: int) -> None:

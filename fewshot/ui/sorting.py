@@ -18,9 +18,6 @@ from fewshot.ui.zips import hand_out, zip_of_folders
 
 # Asked about in one go: 500 photos of phones.
 MAX_SORTED_BYTES = 2_000 * MB
-# Of everybody, for as long as files are kept.
-ALL_SORTED_BYTES = 6_000 * MB
-_NAME = "sorted.zip"
 
 
 def build_sorting() -> tuple[gr.Dropdown, gr.Button]:
@@ -60,9 +57,8 @@ def sorted_zip(
     found = still_valid(results, asked, answered).comparison.results.get(method)
     if found is None:
         raise InputError(f"{TITLES[method]} did not answer: sort by another method.")
+    files.check_kept(inputs.paths(gallery))
     folders: dict[str, list[str]] = {name: [] for name in found.prediction.classes}
     for path, label in zip(inputs.paths(gallery), found.prediction.labels, strict=True):
         folders[label].append(path)
-    path = zip_of_folders(_NAME, folders.items(), most=MAX_SORTED_BYTES, anywhere=True)
-    files.forget_oldest(_NAME, ALL_SORTED_BYTES)
-    return path
+    return zip_of_folders("sorted.zip", folders.items(), most=MAX_SORTED_BYTES, anywhere=True)
