@@ -940,6 +940,17 @@ def test_a_space_listens_to_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
 # What becomes of inputs
 
 
+def test_no_name_of_a_file_keeps_a_gallery_from_being_looked_at() -> None:
+    from fewshot.ui.pictures import picture_gallery
+
+    with gr.Blocks():
+        gallery = picture_gallery("Pictures", "pictures")
+    assert gallery.get_config()["file_types"] == ["image"]  # by which the browser's dialog goes
+    given = [(f"/uploads/{name}", None) for name in ("a.pjpeg", "b", "c.jpg", "d.png/x", "e.txt")]
+    found = gallery.data_model([{"image": {"path": path}, "caption": None} for path, _ in given])
+    assert gallery.preprocess(found) == given
+
+
 def test_a_verdict_on_an_upload_holds_for_what_the_gallery_has_by_then(tmp_path: Path) -> None:
     from fewshot.ui.pictures import keep_readable
 

@@ -9,6 +9,17 @@ from fewshot.ui.errors import shown
 from fewshot.ui.markup import several
 
 
+class _ForTheBrowser(list):
+    """File types for the browser's dialog; the server, which asks whether there are any, hears no.
+
+    It would refuse a name that it does not know, like ``photo.pjpeg``, before any handler is asked:
+    each that takes the gallery would fail. :func:`look_at` tells pictures by their content.
+    """
+
+    def __bool__(self) -> bool:
+        return False
+
+
 def picture_gallery(label: str, elem_id: str, height: int = 170) -> gr.Gallery:
     """A gallery for uploads, webcam and clipboard; a file that is no picture is taken out again.
 
@@ -23,7 +34,7 @@ def picture_gallery(label: str, elem_id: str, height: int = 170) -> gr.Gallery:
         elem_id=elem_id,
         elem_classes="pictures",
         type="filepath",
-        file_types=["image"],
+        file_types=_ForTheBrowser(["image"]),
         sources=["upload", "webcam", "clipboard"],
         interactive=True,
         columns=4,
