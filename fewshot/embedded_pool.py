@@ -21,7 +21,7 @@ from fewshot.methods.batch import SupportBatch
 from fewshot.types import Picture
 
 EMBEDDED_AT_ONCE = 512
-# Each other seed and protocol may use other pictures, and makes a table of its own.
+# Every seed and protocol writes a table of its own; together they may take this much.
 ON_DISK_BYTES = 4 * 2**30
 
 

@@ -30,7 +30,7 @@ Progress = Callable[[float, str], None]
 # Of embeddings and views that a batch of episodes gathers in the roomiest of its spaces; methods
 # hold a few times as much while they work. Raw pixels are long, and so are many ways.
 BYTES_AT_ONCE = 2**28
-# By this factor more episodes, and there are figures again.
+# Figures are yielded again once the episodes have grown by this factor.
 TOLD_AGAIN = 1.01
 
 

@@ -39,8 +39,8 @@ class Search:
         protocols: by the number of shots its plan is kept under.
         candidates: the plans tried, gentlest first.
         transductive: whether the method sees the queries.
-        calibrated: the factor of the best plan's that is then chosen to make its answers
-            likeliest, which changes no answer but how sure it is; or None.
+        calibrated: which of the best plan's factors is then fitted by likelihood; it changes how
+            sure answers are, never which. None fits nothing.
     """
 
     method: str

@@ -208,7 +208,7 @@ def test_a_file_that_is_no_card_is_told(path: Path, text: str) -> None:
 def test_a_card_of_another_architecture_is_told(path: Path, changed: dict) -> None:
     card = {**CARD, "architecture": CONFIG.as_dict() | changed}
     card_path(path).write_text(json.dumps(card))
-    with pytest.raises(InputError, match="does not hold the network"):
+    with pytest.raises(InputError, match="do not fit"):
         DrawingsEncoder("x", path)
 
 
@@ -226,7 +226,7 @@ def test_weights_without_an_encoder_or_with_another_head_are_told(tmp_path: Path
     half_head = good | {"head.linear.weight": torch.zeros(1, CONFIG.dim)}
     for weights in ({"x": torch.zeros(1)}, one_less, other_head, half_head):
         save_weights(path, weights, CARD)
-        with pytest.raises(InputError, match="does not hold the network"):
+        with pytest.raises(InputError, match="do not fit"):
             DrawingsEncoder("x", path)
 
 

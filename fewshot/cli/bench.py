@@ -16,9 +16,13 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("what", choices=("training", "classify", "evaluation"))
+    parser.add_argument(
+        "what",
+        choices=("training", "classify", "evaluation"),
+        help="what to measure beside what it is compared with",
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="Omniglot, for training")
-    parser.add_argument("--json", type=output_file, metavar="FILE")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="the figures, too")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a class in a few words more, which CLIP reads behind its name; may be given several "
         "times",
     )
-    parser.add_argument("--query", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument(
+        "--query", type=Path, nargs="+", required=True, metavar="FILE", help="pictures to classify"
+    )
     parser.add_argument(
         "--methods",
         type=names,
@@ -101,11 +103,16 @@ def _support(arguments: argparse.Namespace) -> tuple[SupportSet, tuple[str, ...]
 def _check(support: Path | None, queries: list[Path]) -> None:
     """Refuse what is plainly not what was asked for, in words of a command line."""
     if support and not support.exists():
-        raise InputError(f"There is no support set at {support}.")
+        raise InputError(
+            f"There is no support set at {support}: give a folder or a zip with one folder of "
+            "pictures per class."
+        )
     if support and support.is_file() and not zipfile.is_zipfile(support):
-        raise InputError(f"{support} is neither a folder nor a zip of class folders.")
+        raise InputError(
+            f"{support} is neither: give a folder or a zip with one folder of pictures per class."
+        )
     for query in queries:
         if query.is_dir():
             raise InputError(f"{query} is a folder: --query takes picture files.")
         if not query.exists():
-            raise InputError(f"There is no picture at {query}.")
+            raise InputError(f"There is no picture at {query}: check the path.")

@@ -66,7 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--queries", type=at_least(1), default=1, help="per class (default 1)")
     parser.add_argument("--episodes", type=at_least(1), default=1000, help="default 1000")
-    parser.add_argument("--within-alphabet", action="store_true")
+    parser.add_argument(
+        "--within-alphabet",
+        action="store_true",
+        help="draw the classes of an episode from one group: an Omniglot alphabet",
+    )
     parser.add_argument(
         "--methods",
         type=names,
@@ -88,7 +92,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--queries-only", action="store_true", help="distort the queries, not the supports"
     )
-    parser.add_argument("--json", type=output_file, metavar="FILE")
+    parser.add_argument(
+        "--json", type=output_file, metavar="FILE", help="all figures, and what they were made by"
+    )
     parser.add_argument("--csv", type=output_file, metavar="FILE", help="a line for each result")
     add_preset(parser)
 

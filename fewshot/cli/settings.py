@@ -14,13 +14,23 @@ if TYPE_CHECKING:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """What the page has under Settings."""
-    parser.add_argument("--steps", type=at_least(0), help="fine-tuning steps")
-    parser.add_argument("--entropy-weight", type=float, help="of fine-tuning")
+    parser.add_argument(
+        "--steps",
+        type=at_least(0),
+        metavar="N",
+        help="of fine-tuning, 0 to 500; default: as chosen for the number of shots",
+    )
+    parser.add_argument(
+        "--entropy-weight",
+        type=float,
+        metavar="X",
+        help="of fine-tuning's regularisation, 0 to 10 (default 0.1)",
+    )
     parser.add_argument(
         "--temperature",
         type=positive,
-        help="factor on similarities in the softmax, of methods other than siamese and CLIP's; "
-        "without it each encoder's own",
+        help="factor on similarities in the softmax, of methods other than siamese, koch, relation "
+        "and those that read names; default: each encoder's own",
     )
     parser.add_argument(
         "--transductive",

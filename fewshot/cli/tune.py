@@ -18,7 +18,9 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("family", choices=("drawings", "clip"), help="of encoders")
-    parser.add_argument("--data", type=Path, metavar="DIR", required=True)
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", required=True, help="Omniglot, or for clip the photos"
+    )
     parser.add_argument(
         "--only",
         type=names,
@@ -26,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="some of finetune, finetune-transductive, siamese, for drawings relation, for clip "
         "triplet and clip-adapter; the plans of the others stay as they are",
     )
-    parser.add_argument("--episodes", type=at_least(10), default=200, help="of each protocol")
+    parser.add_argument(
+        "--episodes", type=at_least(10), default=200, help="of each protocol (default 200)"
+    )
     parser.add_argument(
         "--last-block",
         type=at_least(10),

@@ -22,7 +22,7 @@ def load_class_tree(path: Path) -> tuple[Pool, tuple[str, ...]]:
         InputError: it cannot be read, or has fewer than two classes.
     """
     if not path.exists():
-        raise InputError(f"There is no data set at {path}.")
+        raise InputError(f"There is no data set at {path}: check the path.")
     folders = read_class_folders(path, limited=False)
     if len(folders.classes) < 2:
         raise InputError(f"{path} has {len(folders.classes)} class folder; at least 2 are needed.")

@@ -32,7 +32,10 @@ def load_lake(folder: Path) -> tuple[Pool, Episodes]:
     """
     runs = sorted(path for path in folder.glob("run*") if path.is_dir())
     if not runs:
-        raise InputError(f"{folder} holds no folder run01, run02 and so on of Lake's test.")
+        raise InputError(
+            f"{folder} holds no folder run01, run02 and so on: give the one that Lake's "
+            "all_runs.zip was unpacked into."
+        )
     pictures: list[Picture] = []
     labels: list[int] = []
     classes: list[str] = []
@@ -48,11 +51,15 @@ def _read_run(
     shown = sorted(f"{run.name}/training/{path.name}" for path in (run / "training").glob("*.png"))
     if len(shown) < 2 or not answers:
         raise InputError(
-            f"{run} has {len(shown)} training pictures and {len(answers)} labelled test items."
+            f"{run} has {len(shown)} training pictures and {len(answers)} labelled test items: "
+            "unpack all_runs.zip anew."
         )
     unknown = [answer for answer in answers.values() if answer not in shown]
     if unknown:
-        raise InputError(f"{run / 'class_labels.txt'} names {unknown[0]}, which is not there.")
+        raise InputError(
+            f"{run / 'class_labels.txt'} names {unknown[0]}, which is not there: "
+            "unpack all_runs.zip anew."
+        )
     first_class, first_picture = len(classes), len(pictures)
     query_labels = np.array([shown.index(answer) for answer in answers.values()])
     classes += shown
@@ -75,4 +82,6 @@ def _answers(run: Path) -> dict[str, str]:
         return dict(pairs)
     except (OSError, ValueError) as error:
         path = run / "class_labels.txt"
-        raise InputError(f"{path} is missing or not pairs of paths.") from error
+        raise InputError(
+            f"{path} is missing or not pairs of paths: unpack all_runs.zip anew."
+        ) from error

@@ -103,7 +103,10 @@ def find_split(split: str, folder: Path | None) -> Path:
     for candidate in (folder / name, folder / f"{name}.zip"):
         if candidate.exists():
             return candidate
-    raise InputError(f"{folder} holds neither the folder {name} nor {name}.zip.")
+    raise InputError(
+        f"{folder} holds neither the folder {name} nor {name}.zip: give --data the folder "
+        "that does."
+    )
 
 
 def downloaded(split: str) -> Path | None:

@@ -34,8 +34,8 @@ KEPT_TEXT_BYTES = 40 * 2**20  # some 20,000 texts at 512 dimensions
 # need a milder softmax. The share is the embedded model's, whose two temperatures are 11.3 and 30:
 # of downloaded models none could be measured here.
 PICTURE_SHARE = 0.374
-# An enlarged whole tells more than a corner, and counts as much as so many. Its mirror image counts
-# as one: photos gain by mirrored looks, while letters bear few of them.
+# Weight of the enlarged whole in the mean: it tells more than a corner, which has 1. So has its
+# mirror image: photos gain by mirrored looks, while letters bear few of them.
 WHOLE = 3.0
 
 
@@ -66,8 +66,8 @@ class ClipEncoder(Encoder):
             network, preprocess, tokenizer: as open_clip makes them.
             model: how it was chosen.
             checkpoint: SHA-256 of its weights.
-            configuration: the file beside them, as some of it leaves them as they are: the
-                activation function, for one.
+            configuration: text of the file beside them: parts of it, such as the activation
+                function, change embeddings but no weights, so it is in the digest.
             licence: of the weights.
             caution: where not to trust it, one sentence for people.
             crop: a picture's embedding is the weighted mean over the whole, its mirror image and

@@ -131,7 +131,7 @@ def _found(name: str) -> ClipFolder:
     try:
         found = Path(snapshot_download(repository, local_files_only=True, allow_patterns=PATTERNS))
     except HFValidationError as error:
-        raise InputError(f"“{repository}” is not a name the hub can have.") from error
+        raise InputError(_no_name(repository)) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise InputError(_absent(name)) from error
     if not (found / WEIGHTS_FILE).exists() or not (found / CONFIG_FILE).exists():
@@ -176,6 +176,10 @@ def _repository(name: str) -> str | None:
     if name.startswith("hf-hub:"):
         return name.removeprefix("hf-hub:")
     return None
+
+
+def _no_name(repository: str) -> str:
+    return f"“{repository}” is not a name the hub can have: give hf-hub:OWNER/NAME."
 
 
 def _absent(name: str) -> str:
@@ -250,7 +254,7 @@ def _check_reachable(repository: str) -> None:
     thread.join(ANSWER_SECONDS)
     error = outcome[0] if outcome else TimeoutError()
     if isinstance(error, HFValidationError):
-        raise InputError(f"“{repository}” is not a name the hub can have.") from error
+        raise InputError(_no_name(repository)) from error
     if error is not None:
         raise InputError(
             f"The model hub did not answer for {repository} ({type(error).__name__}): check the "

@@ -56,7 +56,7 @@ class DrawingsEncoder(Encoder):
             self._head = _head(PairHead(config.dim), without_prefix("head", weights))
             self._relation = _head(RelationHead(config.dim), without_prefix("relation", weights))
         except (RuntimeError, TypeError) as error:
-            raise InputError(f"{path} does not hold the network its card describes.") from error
+            raise InputError(f"{path} and its card do not fit: copy both anew.") from error
         self.name = name
         self.dim = config.dim
         self.unit_norm = config.unit_norm

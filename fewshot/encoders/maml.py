@@ -46,7 +46,7 @@ class MamlEncoder(Encoder):
             network = MamlNetwork(AdaptableConvNet(config), config.dim, inner)
             network.load_state_dict(without_prefix("network", weights))
         except (RuntimeError, TypeError, KeyError) as error:
-            raise InputError(f"{path} does not hold the network its card describes.") from error
+            raise InputError(f"{path} and its card do not fit: copy both anew.") from error
         self.name = name
         self.dim = config.input_size**2
         self.checkpoint = sha256(path)

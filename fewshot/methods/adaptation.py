@@ -35,9 +35,9 @@ class Plan:
             method learns nothing and its answers have a factor all the same.
         learning_rate: of each.
         entropy_factor: on the settings' entropy weight.
-        temperature_factor: on the temperature, there: queries that a sharp softmax is sure of
-            from the start have no say in where the rows go. For siamese and relation, on the
-            logits that their softmax over classes is taken of.
+        temperature_factor: on the temperature while learning with the queries: where the softmax
+            is sharp, queries that it is already sure of have no gradient. For siamese and
+            relation, on the logits of their softmax over classes.
         answer_factor: on the temperature of the answers alone, after learning with queries: a
             softmax mild enough to learn by says less than is known.
         view_likeness: how like another picture of its class a view of a picture is, where it

@@ -29,8 +29,8 @@ class Settings:
         steps: fine-tuning steps of the prototype classifier, 0 to 500; 0 leaves the prototypes.
             None takes as many as were chosen on validation classes for the number of shots.
         temperature: factor on similarities in the softmax, 0.001 to 1000; larger is surer. None
-            takes the one chosen on validation data. Siamese's pair logits have none, and those of
-            names keep the one that CLIP learned.
+            takes the one chosen on validation data. The logits of siamese, koch and relation have
+            none, and those of names keep the one that CLIP learned.
         entropy_weight: of the prototype classifier's regularisation, 0 to 10, times a factor that
             was chosen on validation classes for the number of shots.
         templates: prompts for CLIP, at most 100, ``{}`` where the class name goes.

@@ -177,15 +177,16 @@ def _invented(records: Records) -> str:
     record = records.get("invented")
     if record is None:
         return ""
+    found = {method: find(record, method, ways=20, shots=1) for method in DRAWINGS_METHODS}
     shown = [
-        f"`{method}` {percent(find(record, method, ways=20, shots=1))}"
-        for method in DRAWINGS_METHODS
-        if find(record, method, ways=20, shots=1)
+        f"`{method}`{_fewer([result], _most(record))} {percent(result)}"
+        for method, result in found.items()
+        if result
     ]
     return (
         "Without any data, on an alphabet that the project draws itself "
         f"({record['data']['classes']} characters, five of them look-alikes, in a hurry, on four "
-        f"kinds of ground), 20-way 1-shot: {', '.join(shown)}."
+        f"kinds of ground), 20-way 1-shot, {_most(record):,} episodes: {'; '.join(shown)}."
     )
 
 
@@ -303,7 +304,7 @@ def _domains(records: Records) -> str:
 
 def _photos(records: Records) -> str:
     rows = [*_zero_shot(records, "nouns"), *_zero_shot(records, "latin")]
-    parts = [table(["zero-shot", "accuracy"], rows)] if rows else []
+    parts = [table(["zero-shot", "accuracy (± over pictures)"], rows)] if rows else []
     parts.append(_names_and_pictures(records))
     tuned = _tuned(records)
     parts = [part for part in (*parts, tuned, GAINS_REMARK if tuned else "") if part]

@@ -38,9 +38,11 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         int(facts["recipe"]["steps"])  # what any state has
         return load_file(path), facts
     except FileNotFoundError as error:
-        raise InputError(f"There is no run to resume at {path}.") from error
+        raise InputError(f"There is no run to resume at {path}: leave out --resume.") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not the state of a training run.") from error
+        raise InputError(
+            f"{path} is not the state of a training run: begin anew with another --output."
+        ) from error
 
 
 def planned_steps(path: Path) -> int:

@@ -88,7 +88,8 @@ CLIP_RECIPE = ClipRecipe()
 # AdamW; after 1,200 steps, on validation classes, it was ahead by 4 points at 1 shot and at 5.
 # Fewer turned and mixed photos seem to suit a run so short: with mixed=0.5 and turned=0.25 10,500
 # steps of Muon, a tenth fewer, were 2.5 points behind on nouns and 0.6 at telling 5 new classes
-# apart, and 12,000 of AdamW 7 and 0.7.
+# apart, and 12,000 of AdamW 7 and 0.7. Those are evaluation figures, of whole runs alone: what is
+# shipped was not chosen by them.
 CLIP_RECIPE_ON_CPU = ClipRecipe(
     steps=11_500,
     batch=256,

@@ -160,5 +160,5 @@ def trained_encoder(path: Path) -> tuple[ConvNetConfig, dict[str, Tensor], dict]
         config = ConvNetConfig.from_dict(card["architecture"])
         ConvNet(config).load_state_dict(weights)
     except (RuntimeError, TypeError) as error:
-        raise InputError(f"{path} does not hold the network its card describes.") from error
+        raise InputError(f"{path} and its card do not fit: copy both anew.") from error
     return config, weights, {"checkpoint": path.name, "sha256": sha256(path)}

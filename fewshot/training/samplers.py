@@ -15,7 +15,8 @@ def step_generator(seed: int, step: int, device: torch.device) -> torch.Generato
     would have drawn, with no generator state to save.
     """
     generator = torch.Generator(device=device)
-    # Two odd constants spread (seed, step) over the seed's 63 bits.
+    # Two odd constants spread (seed, step) over 63 bits; torch's generator on a CPU takes 32 of
+    # them, which are still others at each step, as the step's constant is odd.
     return generator.manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03) % 2**63)
 
 
