@@ -10,7 +10,7 @@ import math
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -80,6 +80,16 @@ def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
         InputError: nothing usable in it, over the limits, two folders that give one class name,
             or a zip that is damaged or unsafe (a path that leaves it, a link, an encrypted file).
     """
+    *_, found = class_folders_in_steps(path, limited=limited)
+    return found
+
+
+def class_folders_in_steps(path: Path, *, limited: bool = True) -> Iterator[float | ClassFolders]:
+    """What :func:`read_class_folders` does, pausing before each file that it decodes.
+
+    Yields:
+        The share of the files gone through, and at last what was read.
+    """
     path = path.absolute()  # so that "." has a name for messages
     skipped: list[str] = []
     if path.is_dir():
@@ -87,14 +97,17 @@ def read_class_folders(path: Path, *, limited: bool = True) -> ClassFolders:
             found = list(_walk(path, skipped))
         except OSError as error:
             raise InputError(f"{quoted(path.name)} cannot be listed: allow reading it.") from error
-        return _read(path.name, found, skipped, limited)
+        yield from _read(path.name, found, skipped, limited)
+        return
     with _open_zip(path, limited) as archive:
         found = [_zip_entry(archive, entry, path.name) for entry in archive.infolist()]
         found = [entry for entry in found if entry.parts and not _is_litter(*entry.parts)]
-        return _read(path.name, found, skipped, limited)
+        yield from _read(path.name, found, skipped, limited)
 
 
-def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -> ClassFolders:
+def _read(
+    origin: str, found: list[_Found], skipped: list[str], limited: bool
+) -> Iterator[float | ClassFolders]:
     folders = _by_folder(_unwrapped(found), skipped)
     files = [file for folder in folders.values() for file in folder]
     if not files:
@@ -109,8 +122,9 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
     classes, broken = [], []
     most = images.MAX_SET_PIXELS if limited else math.inf
     budget = images.Budget(f"The pictures in {quoted(origin)}", most)
+    shares = (done / len(files) for done in range(len(files)))
     for folder, name in names.items():
-        pictures, refusals = _decoded(folders[folder], budget)
+        pictures, refusals = yield from _decoded(folders[folder], budget, shares)
         broken += refusals
         skipped += refusals
         if pictures:
@@ -122,7 +136,7 @@ def _read(origin: str, found: list[_Found], skipped: list[str], limited: bool) -
             f"None of the files in the class folders of {quoted(origin)} is a picture that can be "
             f"used, the first because {(broken or skipped)[0].rstrip('.')}."
         )
-    return ClassFolders(tuple(classes), tuple(skipped))
+    yield ClassFolders(tuple(classes), tuple(skipped))
 
 
 def _unwrapped(found: list[_Found]) -> list[_Found]:
@@ -202,10 +216,13 @@ def _check_set_size(origin: str, files: list[_Found]) -> None:
         )
 
 
-def _decoded(files: list[_Found], budget: images.Budget) -> tuple[tuple[Picture, ...], list[str]]:
-    """The pictures, and a sentence for each file that is none."""
+def _decoded(
+    files: list[_Found], budget: images.Budget, shares: Iterator[float]
+) -> Generator[float, None, tuple[tuple[Picture, ...], list[str]]]:
+    """The pictures, and a sentence for each file that is none; tells of a share before each."""
     pictures, refusals = [], []
     for file in files:
+        yield next(shares)
         try:
             images.check_file_size(file.size, file.name)  # before a zip entry is unpacked
             source = file.load()

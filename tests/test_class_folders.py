@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fewshot import images
-from fewshot.class_folders import ClassFolders, read_class_folders
+from fewshot.class_folders import ClassFolders, class_folders_in_steps, read_class_folders
 from fewshot.images import support_set
 from fewshot.types import InputError
 
@@ -82,6 +82,18 @@ def test_one_folder_per_class(make):
     assert read.skipped == ()
     support = support_set(read.classes)
     assert support.classes == ("cat", "dog") and support.labels.tolist() == [0, 0, 1]
+
+
+def test_reading_pauses_before_each_file_and_can_end_there(make, monkeypatch):
+    path = make({f"{name}/{i}.png": dot(i) for name in ("cat", "dog") for i in range(2)})
+    *shares, read = class_folders_in_steps(path)
+    assert shares == [0, 0.25, 0.5, 0.75] and contents(read) == contents(read_class_folders(path))
+    decoded, decode = [], images.decode
+    monkeypatch.setattr(images, "decode", lambda *given: decoded.append(1) or decode(*given))
+    reading = class_folders_in_steps(path)
+    assert [next(reading), next(reading)] == [0, 0.25]
+    reading.close()
+    assert len(decoded) == 1
 
 
 def test_natural_order(make):
