@@ -1,24 +1,29 @@
-"""A bounded cache of arrays keyed by content, safe to share between threads and visitors."""
+"""A bounded cache of what is keyed by content, safe to share between threads and visitors."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-
-import numpy as np
+from operator import attrgetter
+from typing import Any
 
 
 class ContentCache:
     """Arrays by key; the least recently used go first when there are too many bytes.
 
     Keys are hashes of content, so a cache tells nobody whose content it was.
+
+    Args:
+        max_bytes: of all.
+        size: bytes of one; for what is no array itself, but holds some.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, size: Callable[[Any], int] = attrgetter("nbytes")) -> None:
         self._max_bytes = max_bytes
+        self._size = size
         self._bytes = 0
-        self._rows: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+        self._rows: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -28,8 +33,8 @@ class ContentCache:
         return key in self._rows
 
     def get(
-        self, keys: Sequence[Hashable], compute: Callable[[list[int]], Sequence[np.ndarray]]
-    ) -> list[np.ndarray]:
+        self, keys: Sequence[Hashable], compute: Callable[[list[int]], Sequence[Any]]
+    ) -> list[Any]:
         """The arrays of some keys, computing those that are missing, each once.
 
         Args:
@@ -49,11 +54,11 @@ class ContentCache:
                 self._keep(key, known[key])
         return [known[key] for key in keys]
 
-    def _keep(self, key: Hashable, row: np.ndarray) -> None:
+    def _keep(self, key: Hashable, row: Any) -> None:
         if key not in self._rows:
             self._rows[key] = row
-            self._bytes += row.nbytes
+            self._bytes += self._size(row)
         self._rows.move_to_end(key)
         while self._bytes > self._max_bytes and len(self._rows) > 1:
             _, dropped = self._rows.popitem(last=False)
-            self._bytes -= dropped.nbytes
+            self._bytes -= self._size(dropped)

@@ -14,6 +14,7 @@ import time
 import zipfile
 from dataclasses import replace
 from html import unescape
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ import pytest
 from PIL import Image
 from tiny_clip import write_tiny_clip
 
+from fewshot.content_cache import ContentCache
 from fewshot.embedding_cache import EmbeddingCache
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.handwriting import draw
@@ -336,6 +338,43 @@ def test_queries_are_counted_before_they_are_read() -> None:
         inputs.queries_of_gallery(None)
     with pytest.raises(InputError, match="leave out 1 "):
         inputs.queries_of_gallery([("nowhere.png", None)] * (inputs.MAX_QUERIES + 1))
+
+
+def counted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are decoded from now on, in their order."""
+    decoded, decode = [], inputs.images.decode
+    monkeypatch.setattr(
+        inputs.images, "decode", lambda source, name: decoded.append(name) or decode(source, name)
+    )
+    return decoded
+
+
+def test_no_picture_of_many_is_decoded_twice(tmp_path, monkeypatch) -> None:
+    gallery = [(write_png(tmp_path / f"{i}.png", i % 9, i), None) for i in range(300)]
+    decoded = counted_decoding(monkeypatch)
+    first = inputs.queries_of_gallery(gallery)
+    assert len(decoded) == 300
+    again = inputs.queries_of_gallery(gallery)
+    assert len(decoded) == 300 and [p.digest for p in again] == [p.digest for p in first]
+
+
+def test_decoded_pictures_are_kept_up_to_so_many_bytes(tmp_path, monkeypatch) -> None:
+    paths = [write_png(tmp_path / f"{i}.png", i, i) for i in range(4)]
+    size = inputs.read_file(paths[0]).pixels.nbytes
+    kept = ContentCache(2 * size, attrgetter("pixels.nbytes"))
+    monkeypatch.setattr(inputs, "_PICTURES", kept)
+    decoded = counted_decoding(monkeypatch)
+    for i in (0, 1, 0, 2, 0, 1):  # 1 is the longest unused as 2 comes
+        inputs.read_file(paths[i])
+    assert decoded == ["0.png", "1.png", "2.png", "1.png"] and len(kept) == 2
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "late.png"
+    with pytest.raises(InputError, match="choose it again"):
+        inputs.read_file(str(path))
+    write_png(path)
+    assert inputs.read_file(str(path)).name == "late.png"
 
 
 def test_unreadable_uploads_are_told_from_the_others(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import functools
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 from fewshot import images
 from fewshot.class_folders import ClassFolders, read_class_folders
+from fewshot.content_cache import ContentCache
 from fewshot.types import InputError, Picture, SupportSet
 from fewshot.ui import files
 
@@ -22,6 +24,11 @@ MAX_QUERIES = 500  # in one go: their table is sent to the browser whole
 
 # Zips that are read at once, into up to 1.5 GB each, whoever asks for them.
 _READING = threading.BoundedSemaphore(2)
+
+# By path, as files in Gradio's cache lie in folders named by their content's hash. Decoded pictures
+# have no side above images.KEPT_SIDE: 1 GB is some 1,800 photos of 4:3 (0.6 MB each) or 1,360
+# square ones, of all visitors. Of a longer list nothing is found when it is gone through again.
+_PICTURES = ContentCache(2**30, attrgetter("pixels.nbytes"))
 
 # A gallery's value: (path, caption) for each picture, or None when it is empty.
 Gallery = Sequence[tuple[str, str | None]] | None
@@ -141,12 +148,9 @@ def paths(gallery: Gallery) -> list[str]:
     return [path for path, _ in gallery or ()]
 
 
-# Files in Gradio's cache lie in folders named by their content's hash, so a path stands for its
-# content. At most 256 × 0.8 MB.
-@functools.lru_cache(maxsize=256)
 def read_file(path: str) -> Picture:
     """The picture in a file of Gradio's cache, named as its file."""
-    return images.decode(Path(path), Path(path).name)
+    return _PICTURES.get([path], lambda _: [images.decode(Path(path), Path(path).name)])[0]
 
 
 # That one can be read is remembered longer than its pixels, as a gallery is looked at again with
