@@ -54,6 +54,18 @@ class ContentCache:
                 self._keep(key, known[key])
         return [known[key] for key in keys]
 
+    def find(self, key: Hashable) -> Any:
+        """What is kept under a key, or None."""
+        with self._lock:
+            if key in self._rows:
+                self._rows.move_to_end(key)
+            return self._rows.get(key)
+
+    def keep(self, key: Hashable, row: Any) -> None:
+        """Keep what was computed elsewhere."""
+        with self._lock:
+            self._keep(key, row)
+
     def _keep(self, key: Hashable, row: Any) -> None:
         if key not in self._rows:
             self._rows[key] = row

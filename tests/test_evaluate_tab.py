@@ -20,7 +20,7 @@ from fewshot.data.invented import CHARACTERS, DRAWERS, invented_alphabet
 from fewshot.data.pool import Pool
 from fewshot.episodes import Protocol, draw_episodes
 from fewshot.types import InputError, Picture
-from fewshot.ui import evaluate_engine, evaluate_tab
+from fewshot.ui import evaluate_engine, evaluate_tab, inputs
 from fewshot.ui.busy import RunButtons
 from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import Data, load_data
@@ -191,8 +191,9 @@ def test_a_zip_is_read_within_an_upload_s_limits(
     assert last.classes == ("Letter 0", "Letter 1", "Letter 2") and last.n_pictures == 12
     assert len(last.skipped) == 1 and "notes.txt" in last.skipped[0]
     monkeypatch.setattr("fewshot.images.MAX_SET_PICTURES", 12)
+    other = zip_of("other.zip", 3, 4, {"Letter 0/notes.txt": b"no picture"})
     with pytest.raises(InputError, match="13 files in class folders and at most 12"):
-        load_data("zip", path)
+        load_data("zip", other)
     with pytest.raises(InputError, match=r"only the class 'Letter 0': at least 2"):
         load_data("zip", zip_of("one.zip", 1, 3))
 
@@ -406,6 +407,30 @@ def test_stop_before_the_first_episode_changes_nothing_else() -> None:
     found = outputs(last)
     assert "Stopped. Everything you gave is still here." in found.pop("problem")
     assert all(value == gr.skip() for value in found.values())
+
+
+def test_stop_ends_the_reading_of_a_zip_and_a_zip_is_read_once(
+    zip_of: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "PAUSE_EVERY", 0.0, raising=False)
+    monkeypatch.setattr(evaluate_tab, "SECONDS_BETWEEN", 0)
+    decoded, stopping, decode = [], {"asked": False}, inputs.images.decode
+
+    def stopped(source, name):
+        decoded.append(name)
+        stopping["asked"] = len(decoded) == 3
+        return decode(source, name)
+
+    monkeypatch.setattr(inputs.images, "decode", stopped)
+    chosen = {"source": "zip", "zip_path": zip_of("own.zip", 3, 4), "ways": 3, "episodes": 2}
+    names, values = handled(**chosen)
+    *updates, end = evaluate_tab.run_evaluation(Buttons(), names, "asked", stopping, *values)
+    assert len(decoded) == 3 and "Stopped" in outputs(end)["problem"]
+    assert 'value="0.167"' in updates[-1][1]  # two of twelve
+    for _ in range(2):  # then it is read, and not again
+        *_, end, _ = evaluate_tab.run_evaluation(Buttons(), names, "asked", {}, *values)
+        assert outputs(end)["kept"].n_pictures == 12
+    assert len(decoded) == 3 + 12
 
 
 def test_a_method_that_cannot_be_had_does_not_keep_the_others_from_being_measured(

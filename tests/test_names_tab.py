@@ -12,6 +12,7 @@ from tiny_clip import write_tiny_clip
 
 from fewshot.handwriting import draw
 from fewshot.types import InputError
+from fewshot.ui import inputs
 from fewshot.ui.busy import STOPPED, RunButtons
 from fewshot.ui.engine import TEXTS_AT_ONCE
 from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
@@ -123,4 +124,22 @@ def test_a_stop_ends_the_reading_of_names(
     names = "\n".join(f"name {i}" for i in range(400))
     *_, last = find_names(BUTTONS, stopping, "asked", "", names, "plain", gallery, None)
     assert read == [TEXTS_AT_ONCE] * 2
+    assert last == [*BUTTONS.idle(), gr.skip(), STOPPED, gr.skip(), gr.skip()]
+
+
+def test_a_stop_ends_the_reading_of_pictures(
+    gallery: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "PAUSE_EVERY", 0.0, raising=False)
+    read, stopping, read_file = [], {"asked": False}, inputs.read_file
+
+    def stopped(path):
+        read.append(path)
+        stopping["asked"] = len(read) == 2
+        return read_file(path)
+
+    monkeypatch.setattr(inputs, "read_file", stopped)
+    asked = gallery * 10
+    *_, last = find_names(BUTTONS, stopping, "asked", "", "heart\nstar", "plain", asked, None)
+    assert len(read) == 2
     assert last == [*BUTTONS.idle(), gr.skip(), STOPPED, gr.skip(), gr.skip()]

@@ -48,6 +48,7 @@ from fewshot.ui import (
     files,
     inputs,
     known_names,
+    look_run,
     markup,
     server,
     timings,
@@ -670,6 +671,84 @@ def test_a_run_ends_when_asked_to_and_when_it_takes_too_long(monkeypatch) -> Non
         next(running)
 
 
+def gallery_of(folder: Path, count: int) -> list[tuple[str, None]]:
+    folder.mkdir()
+    return [(write_png(folder / f"{i}.png", i, i), None) for i in range(count)]
+
+
+def zip_path(path: Path, classes: int = 2, shots: int = 3) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(draw(1, 1)).save(buffer, "PNG")
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(classes * shots):
+            archive.writestr(f"Letter {i % classes}/{i}.png", buffer.getvalue())
+    return str(path)
+
+
+BUTTONS = busy.RunButtons(None, None, [None])
+
+
+@pytest.mark.parametrize("run", ["classify", "look"])
+@pytest.mark.parametrize("given", ["slots", "queries", "zip"])
+def test_a_stop_ends_the_reading_of_pictures(given, run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(inputs, "PAUSE_EVERY", 0.0, raising=False)
+    monkeypatch.setattr(busy, "LEGIBLE", 0.0)
+    monkeypatch.setattr(look_run, "still_valid", lambda *_: None)
+    path = zip_path(tmp_path / "letters.zip") if given == "zip" else ""
+    shown = [gallery_of(tmp_path / name, 3 if given == "slots" else 1) for name in ("a", "b")]
+    asked = gallery_of(tmp_path / "queries", 6 if given == "queries" else 1)
+    slots = ["a", "b", *[""] * 8, *shown, *[None] * 8, *[""] * 10]
+    values = [None, 0.1, False, False, None, AUTOMATIC, "", None, path, bool(path), 2, *slots]
+    stopping, decode, decoded = {"asked": False}, inputs.images.decode, []
+    last = 4 if given == "queries" else 2  # two of the shown come before the queries
+
+    def stopped(source, name):
+        decoded.append(name)
+        stopping["asked"] = len(decoded) == last
+        return decode(source, name)
+
+    monkeypatch.setattr(inputs.images, "decode", stopped)
+    runs = {
+        "classify": (classify_tab.run_engine, ["asked", "", "drawings", asked, {}, ""]),
+        "look": (look_run.run_look, ["asked", "asked", None, 0, "drawings", asked]),
+    }
+    handler, more = runs[run]
+    *updates, end = handler(BUTTONS, stopping, *more, *values)
+    assert len(decoded) == last
+    assert busy.STOPPED in end and end[: len(BUTTONS.idle())] == BUTTONS.idle()
+    bars = [float(re.search(r'value="([\d.]+)"', update[1])[1]) for update in updates]
+    assert max(bars) > 0
+    assert inputs._READING._value == 2  # whoever reads a zip next does not wait for this one
+
+
+def test_the_reading_of_pictures_counts_towards_a_run_s_time(tmp_path, monkeypatch) -> None:
+    now, decode = [0.0], inputs.images.decode
+    for module in (busy, inputs):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def slow(source, name):
+        now[0] += busy.MOST_SECONDS / 4
+        return decode(source, name)
+
+    monkeypatch.setattr(inputs.images, "decode", slow)
+    shown = [gallery_of(tmp_path / name, 4) for name in ("a", "b")]
+    slots = ["a", "b", *[""] * 8, *shown, *[None] * 8, *[""] * 10]
+    values = [None, 0.1, False, False, None, AUTOMATIC, "", None, "", False, 2, *slots]
+    given = ["asked", "", "drawings", shown[0], {}, ""]
+    with pytest.raises(gr.Error, match="A run ends after 15 minutes"):
+        list(classify_tab.run_engine(BUTTONS, {"asked": False}, *given, *values))
+    assert now[0] < 2 * busy.MOST_SECONDS  # not all eight
+
+
+def test_a_zip_is_read_once_and_several_are_kept(tmp_path, monkeypatch) -> None:
+    paths = [zip_path(tmp_path / f"{i}.zip") for i in range(3)]
+    decoded = counted_decoding(monkeypatch)
+    for _ in range(2):
+        assert [len(inputs.read_zip(path).classes) for path in paths] == [2] * 3
+        assert len(inputs.read_folders(Path(paths[0])).classes) == 2
+    assert len(decoded) == 3 * 6
+
+
 def test_what_the_machine_says_is_told_without_its_markup() -> None:
     error = gr.Error('Your <a href="x">quota</a> is spent &amp; gone')
     assert errors.sentence(error) == "Your quota is spent & gone"
@@ -1050,7 +1129,7 @@ def test_what_was_replaced_can_be_brought_back() -> None:
     assert len(before) == MOST and before[-1][3] == str(MOST + 4)
 
 
-def test_an_import_keeps_what_it_replaces_and_a_refused_one_nothing(tmp_path: Path) -> None:
+def test_an_import_keeps_what_it_replaces_and_a_refused_one_nothing(tmp_path, monkeypatch) -> None:
     from fewshot.ui.undo import brought_back, import_remembered
 
     path = tmp_path / "letters.zip"
@@ -1073,7 +1152,7 @@ def test_an_import_keeps_what_it_replaces_and_a_refused_one_nothing(tmp_path: Pa
         assert brought_back((over,), *held_in_page("B"))[0] == ()
     # Where the zip is gone, so is the way back to it, and nothing else changes.
     path.unlink()
-    inputs.read_zip.cache_clear()
+    monkeypatch.setattr(inputs, "_ZIPS", ContentCache(2**30))
     earlier = (held_in_page("A"), *before)
     with pytest.warns(UserWarning, match="no longer kept: import it again"):
         left, button, *others = brought_back(earlier, *held_in_page("B"))

@@ -13,7 +13,6 @@ from gradio.events import Dependency
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import PRESETS, get_preset
 from fewshot.report import conditions
-from fewshot.types import Comparison
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
 from fewshot.ui.busy import (
     STOPPED,
@@ -28,9 +27,9 @@ from fewshot.ui.busy import (
     until_stopped,
 )
 from fewshot.ui.classes_panel import ClassesPanel
-from fewshot.ui.engine import compare_in_steps, settings_of
+from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
-from fewshot.ui.look_run import run_look
+from fewshot.ui.look_run import given_in_steps, run_look
 from fewshot.ui.markup import block, escaped, notice
 from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
 from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
@@ -223,21 +222,23 @@ def run_engine(
     same = [gr.skip()] * (1 + results_panel.N_OUTPUTS)  # all but the problem
     stopping["asked"] = False
     try:
-        yield [*buttons.begun("Reading the pictures"), gr.skip(), "", *same[1:]]
+        yield [*buttons.begun(inputs.READING), gr.skip(), "", *same[1:]]
         check_none_unsent(unsent)
         choices = choices_of(values[:N_SETTINGS])
-        support = classes_panel.support_of(values[N_SETTINGS:])
-        queries = inputs.queries_of_gallery(gallery)
-        steps = compare_in_steps(support, queries, preset, choices)
+        steps = inputs.reading_first(
+            given_in_steps(gallery, values[N_SETTINGS:]),
+            lambda given: compare_in_steps(*given, preset, choices),
+        )
         for step in legible(until_stopped(steps, stopping)):
-            if isinstance(step, Comparison):
-                clip_files.remember_pace(choices.model, step)
-                caution = clip_files.cautioned(step.cautions, "under Settings")
-                notes = [*remarks(step, support, preset), get_preset(preset).note, caution]
+            if not isinstance(step, Step):
+                (support, queries), full = step
+                clip_files.remember_pace(choices.model, full)
+                caution = clip_files.cautioned(full.cautions, "under Settings")
+                notes = [*remarks(full, support, preset), get_preset(preset).note, caution]
                 note = " ".join(filter(None, notes))
                 learns = choices.steps != 0
                 results = results_of(
-                    step,
+                    full,
                     support,
                     queries,
                     known or {},
@@ -249,7 +250,7 @@ def run_engine(
                 message = about if any(results.answers) else ""
                 run_with = conditions(preset, settings_of(choices, preset), choices.model)
                 left_out = classes_panel.left_out_of(values[N_SETTINGS:])
-                answers = results_panel.results_shown(results, step, run_with, message, left_out)
+                answers = results_panel.results_shown(results, full, run_with, message, left_out)
                 yield [*buttons.idle(), asked, "", *answers]
                 return
             yield [*buttons.busy(step), gr.skip(), *same]

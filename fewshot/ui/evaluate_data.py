@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fewshot.data.pool import Pool
 from fewshot.images import quoted
 from fewshot.types import InputError
 from fewshot.ui import inputs
+from fewshot.ui.engine import Step
 
 INVENTED, OMNIGLOT, OWN_ZIP = "invented", "omniglot", "zip"
 SOURCES = {
@@ -63,6 +65,19 @@ def load_data(source: str, zip_path: str | None) -> Data:
     if not zip_path:
         raise InputError("There is no zip yet: upload one with a folder of pictures per class.")
     return _of_zip(Path(zip_path))
+
+
+def read_ahead(source: str, zip_path: str | None) -> Iterator[Step]:
+    """Read a visitor's zip, pausing now and then; :func:`load_data` then finds it read.
+
+    Args:
+        source, zip_path: as there, where what else is wrong with them is told.
+
+    Raises:
+        InputError: the zip cannot be read.
+    """
+    if source == OWN_ZIP and zip_path:
+        yield from inputs.in_steps(inputs.reading_folders(Path(zip_path)))
 
 
 def omniglot_is_here() -> bool:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import gradio as gr
@@ -21,7 +22,7 @@ from fewshot.ui.busy import (
 )
 from fewshot.ui.engine import Step
 from fewshot.ui.errors import sentence, shown
-from fewshot.ui.evaluate_data import OMNIGLOT
+from fewshot.ui.evaluate_data import OMNIGLOT, read_ahead
 from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_form import build_evaluate_form
 from fewshot.ui.evaluate_panel import (
@@ -37,10 +38,11 @@ from fewshot.ui.markup import block, escaped, notice
 from fewshot.ui.outdated import build_outdated, keep_watch
 from fewshot.ui.settings_panel import SettingsPanel
 
+_ON_ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
 # Sent to the browser no oftener: a run has hundreds of portions.
 SECONDS_BETWEEN = 0.4
 # ZeroGPU ends a run after two minutes: this one is to end before, with its figures.
-MOST_SECONDS = 100 if os.environ.get("SPACES_ZERO_GPU") else busy.MOST_SECONDS
+MOST_SECONDS = 100 if _ON_ZERO_GPU else busy.MOST_SECONDS
 _TOO_LONG = (
     f"A run ends after {MOST_SECONDS / 60:.2g} minutes, so that others get their turn: ask for "
     "fewer episodes or methods, or evaluate from the command line."
@@ -111,7 +113,9 @@ def run_evaluation(
         yield [*buttons.begun("Reading the pictures"), gr.skip(), "", *same]
         request = request_of(dict(zip(names, values, strict=True)))
         told, what, began, late = 0.0, "", None, False
-        for step in evaluate_in_steps(request):
+        # On ZeroGPU another process evaluates, which would not find the zip read.
+        ahead = () if _ON_ZERO_GPU else read_ahead(request.source, request.zip_path)
+        for step in chain(ahead, evaluate_in_steps(request)):
             if isinstance(step, Report):
                 report = step
             began = time.monotonic() if began is None else began

@@ -7,20 +7,27 @@ import binascii
 import contextlib
 import functools
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
+from typing import Any, TypeVar
 
 from fewshot import images
-from fewshot.class_folders import ClassFolders, read_class_folders
+from fewshot.class_folders import ClassFolders, class_folders_in_steps
 from fewshot.content_cache import ContentCache
 from fewshot.types import InputError, Picture, SupportSet
 from fewshot.ui import files
+from fewshot.ui.engine import Step
 
 MAX_CLASSES = 100  # of an imported zip
 MAX_DESCRIPTION = 200  # characters: CLIP reads some 50 words
 MAX_QUERIES = 500  # in one go: their table is sent to the browser whole
+READING = "Reading the pictures"
+# Seconds of reading until it is told of and a Stop can take hold. Of what is read sooner nothing is
+# told, so that the first Step is of the engine, which may take long to wake.
+PAUSE_EVERY = 0.25
 
 # Zips that are read at once, into up to 1.5 GB each, whoever asks for them.
 _READING = threading.BoundedSemaphore(2)
@@ -30,9 +37,42 @@ _READING = threading.BoundedSemaphore(2)
 # square ones, of all visitors. Of a longer list nothing is found when it is gone through again.
 _PICTURES = ContentCache(2**30, attrgetter("pixels.nbytes"))
 
+
+def _pixel_bytes(folders: ClassFolders) -> int:
+    return sum(picture.pixels.nbytes for _, pictures in folders.classes for picture in pictures)
+
+
+# By path, too. 2 GB: one zip at all limits (1.5 GB), or several as people have them. A visitor's
+# state holds its path, not its pixels: a zip is read again when asked for after others.
+_ZIPS = ContentCache(2 * 2**30, _pixel_bytes)
+
 # A gallery's value: (path, caption) for each picture, or None when it is empty.
 Gallery = Sequence[tuple[str, str | None]] | None
 _DATA_URL = "data:image/png;base64,"
+T = TypeVar("T")
+
+
+def in_steps(reading: Iterable[float | T]) -> Generator[Step, None, T]:
+    """What a reading comes to, which tells its share until then: a Step of it now and then."""
+    told = time.monotonic()
+    for share in reading:
+        if not isinstance(share, float):
+            return share
+        if time.monotonic() - told >= PAUSE_EVERY:
+            yield Step(share, READING)
+            told = time.monotonic()
+
+
+def reading_first(
+    reading: Generator[Step, None, T], work: Callable[[T], Iterable[Step | Any]]
+) -> Iterator[Step | tuple[T, Any]]:
+    """The Steps of a reading and of the work on what was read, and at last both results.
+
+    In one, so that a Stop ends the reading as well, and its time counts as the run's.
+    """
+    found = yield from reading
+    for step in work(found):
+        yield step if isinstance(step, Step) else (found, step)
 
 
 def support_of_slots(
@@ -54,7 +94,18 @@ def support_of_slots(
         InputError: pictures or a description without a name, a description that is too long, a
             picture that cannot be read, or whatever :func:`fewshot.images.support_set` refuses.
     """
-    images.check_picture_count(sum(len(paths(gallery)) for gallery in galleries))
+    *_, support = reading_slots(names, galleries, descriptions)
+    return support
+
+
+def reading_slots(
+    names: Sequence[str | None],
+    galleries: Sequence[Gallery],
+    descriptions: Sequence[str | None],
+) -> Iterator[float | SupportSet]:
+    """What :func:`support_of_slots` does: the share read before each picture, then the support."""
+    total, done = sum(len(paths(gallery)) for gallery in galleries), 0
+    images.check_picture_count(total)
     images.check_set_size([Path(path) for gallery in galleries for path in paths(gallery)])
     classes, described = [], []
     slots = zip(names, galleries, descriptions, strict=True)
@@ -66,7 +117,11 @@ def support_of_slots(
             what = "pictures" if gallery else "a description"
             raise InputError(f"Class {number} has {what} but no name: type one above.")
         name = images.class_name(text)
-        pictures = [named(read_file(path), f"{name}/{Path(path).name}") for path in paths(gallery)]
+        pictures = []
+        for path in paths(gallery):
+            yield done / total
+            done += 1
+            pictures.append(named(read_file(path), f"{name}/{Path(path).name}"))
         if len(description) > MAX_DESCRIPTION:
             raise InputError(
                 f"The description of {images.quoted(name)} has {len(description)} characters: keep "
@@ -80,7 +135,7 @@ def support_of_slots(
             "example."
         )
     support = images.support_set(classes)
-    return replace(support, descriptions=tuple(described)) if any(described) else support
+    yield replace(support, descriptions=tuple(described)) if any(described) else support
 
 
 def queries_of_gallery(
@@ -96,12 +151,24 @@ def queries_of_gallery(
     Raises:
         InputError: none, too many, or one that cannot be read.
     """
+    *_, pictures = reading_queries(gallery, where, most)
+    return pictures
+
+
+def reading_queries(
+    gallery: Gallery, where: str = "under “Ask”", most: int = MAX_QUERIES
+) -> Iterator[float | list[Picture]]:
+    """What :func:`queries_of_gallery` does: the share read before each picture, then all."""
     found = paths(gallery)
     if not found:
         raise InputError(f"There is no picture to classify: upload or draw one {where}.")
     check_query_count(len(found), most)
     images.check_work([Path(path) for path in found])
-    return [read_file(path) for path in found]
+    pictures: list[Picture] = []
+    for path in found:
+        yield len(pictures) / len(found)
+        pictures.append(read_file(path))
+    yield pictures
 
 
 def check_query_count(count: int, most: int = MAX_QUERIES) -> None:
@@ -162,26 +229,45 @@ def _check_readable(path: str) -> None:
 
 def read_folders(path: Path) -> ClassFolders:
     """What :func:`fewshot.class_folders.read_class_folders` reads, few at a time."""
-    with _READING:
-        return read_class_folders(path)
+    *_, found = reading_folders(path)
+    return found
 
 
-# A zip is read again when asked for after others: a visitor's state holds its path, not up to
-# 1.5 GB of pixels.
-@functools.lru_cache(maxsize=2)
+def reading_folders(path: Path) -> Iterator[float | ClassFolders]:
+    """What :func:`read_folders` does: the share read before each picture, then all."""
+    found = _ZIPS.find(path)
+    if found is None:
+        while not _READING.acquire(timeout=PAUSE_EVERY):
+            yield 0.0
+        try:
+            for found in class_folders_in_steps(path):
+                if isinstance(found, float):
+                    yield found
+        finally:
+            _READING.release()
+        _ZIPS.keep(path, found)
+    yield found
+
+
 def read_zip(path: str) -> ClassFolders:
     """The classes of an uploaded zip.
 
     Raises:
         InputError: as :func:`fewshot.class_folders.read_class_folders`, or too many classes.
     """
-    found = read_folders(Path(path))
-    if len(found.classes) > MAX_CLASSES:
-        raise InputError(
-            f"{images.quoted(Path(path).name)} has {len(found.classes)} classes and at most "
-            f"{MAX_CLASSES} are accepted here: leave some out."
-        )
+    *_, found = reading_zip(path)
     return found
+
+
+def reading_zip(path: str) -> Iterator[float | ClassFolders]:
+    """What :func:`read_zip` does: the share read before each picture, then all."""
+    for found in reading_folders(Path(path)):
+        if isinstance(found, ClassFolders) and len(found.classes) > MAX_CLASSES:
+            raise InputError(
+                f"{images.quoted(Path(path).name)} has {len(found.classes)} classes and at most "
+                f"{MAX_CLASSES} are accepted here: leave some out."
+            )
+        yield found
 
 
 def read_ahead(path: str) -> None:

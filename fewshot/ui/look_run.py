@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
 
+from fewshot import images
+from fewshot.types import Picture, SupportSet
 from fewshot.ui import classes_panel, inputs
 from fewshot.ui.busy import STOPPED, RunButtons, legible, progress_bar, until_stopped
 from fewshot.ui.engine import Step, look_in_steps
@@ -16,6 +18,29 @@ from fewshot.ui.markup import escaped, notice
 from fewshot.ui.results import Results
 from fewshot.ui.results_panel import still_valid
 from fewshot.ui.settings_panel import N_SETTINGS, choices_of
+
+
+def given_in_steps(
+    gallery: inputs.Gallery, values: Sequence[Any]
+) -> Generator[Step, None, tuple[SupportSet, list[Picture]]]:
+    """The support set and the queries that the page holds, told of as they are read.
+
+    Args:
+        gallery: the queries.
+        values: of the classes panel.
+
+    Raises:
+        InputError: as :func:`fewshot.ui.classes_panel.support_of`, or a query cannot be read.
+    """
+    path, as_list, count, *slots = values
+    if as_list:
+        found = yield from inputs.in_steps(inputs.reading_zip(classes_panel.still_kept(path)))
+        support = images.support_set(found.classes)
+    else:
+        columns = zip(*classes_panel.slots_of(count, slots), strict=True)
+        support = yield from inputs.in_steps(inputs.reading_slots(*columns))
+    queries = yield from inputs.in_steps(inputs.reading_queries(gallery))
+    return support, queries
 
 
 @shown
@@ -44,21 +69,23 @@ def run_look(
     stopping["asked"] = False
     try:
         kept = still_valid(results, asked, answered)
-        reading = "Reading the pictures"
-        yield [*buttons.begun(reading), progress_bar(reading, 0.0), "", gr.skip()]
+        bar = progress_bar(inputs.READING, 0.0)
+        yield [*buttons.begun(inputs.READING), bar, "", gr.skip()]
         choices = choices_of(values[:N_SETTINGS])
-        support = classes_panel.support_of(values[N_SETTINGS:])
-        queries = inputs.queries_of_gallery(gallery)
-        steps = look_in_steps(support, queries, row, preset, choices)
+        steps = inputs.reading_first(
+            given_in_steps(gallery, values[N_SETTINGS:]),
+            lambda given: look_in_steps(*given, row, preset, choices),
+        )
         for step in legible(until_stopped(steps, stopping)):
             if isinstance(step, Step):
                 bar = progress_bar(step.what, step.share)
                 yield [*buttons.busy(step), bar, gr.skip(), gr.skip()]
                 continue
+            (_, queries), found = step
             answers = kept.comparison.results
             looks = {
                 name: look_html(look, queries[row], answers[name].prediction.labels[row])
-                for name, look in step.items()
+                for name, look in found.items()
                 if name in answers
             }
             yield [*buttons.idle(), "", "", (row, looks)]

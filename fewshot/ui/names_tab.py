@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from fewshot.prompts import template_sets, templates
-from fewshot.types import Comparison, SupportSet
+from fewshot.types import SupportSet
 from fewshot.ui import clip_files, inputs
 from fewshot.ui.busy import (
     STOPPED,
@@ -127,17 +127,21 @@ def find_names(
         yield [*buttons.begun(_READING), gr.skip(), "", gr.skip(), gr.skip()]
         check_none_unsent(unsent)
         listed = read_names(text)
-        pictures = inputs.queries_of_gallery(gallery, "below the names", MAX_PICTURES)
+        reading = inputs.reading_queries(gallery, "below the names", MAX_PICTURES)
         support = SupportSet(listed.names, (), np.zeros(0, np.int64))
         prompts = templates(template) if template in template_sets() else (template or "",)
         choices = Choices(templates=prompts, model=model or None)
-        steps = compare_in_steps(support, pictures, "photos", choices, ("clip",))
+        steps = inputs.reading_first(
+            inputs.in_steps(reading),
+            lambda pictures: compare_in_steps(support, pictures, "photos", choices, ("clip",)),
+        )
         for step in legible(until_stopped(steps, stopping)):
-            if isinstance(step, Comparison):
-                clip_files.remember_pace(choices.model, step)
-                note = clip_files.cautioned(step.cautions, _WHERE)
-                results = results_of(step, support, pictures, {}, note)
-                said = notice(escaped(summary(step, listed.repeated)))
+            if not isinstance(step, Step):
+                pictures, full = step
+                clip_files.remember_pace(choices.model, full)
+                note = clip_files.cautioned(full.cautions, _WHERE)
+                results = results_of(full, support, pictures, {}, note)
+                said = notice(escaped(summary(full, listed.repeated)))
                 yield [*buttons.idle(), asked, "", said, names_html(results)]
                 return
             yield [*buttons.busy(Step(step.share, _READING)), *[gr.skip()] * 4]
