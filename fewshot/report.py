@@ -27,6 +27,30 @@ def conditions(preset: str, settings: Settings, model: str | None) -> dict[str, 
     return {"preset": preset, "settings": values}
 
 
+def evaluation_conditions(
+    preset: str, settings: Settings, model: str | None, against: str | None, seed: int
+) -> dict[str, Any]:
+    """What an evaluation was run with, beside its data and protocol, for its JSON.
+
+    Args:
+        preset, settings, model: as for :func:`conditions`.
+        against: the method that others were compared with.
+        seed: of the draw.
+    """
+    return {
+        "preset": preset,
+        "model": model_name(model),
+        "finetune_steps": settings.steps,
+        "entropy_weight": settings.entropy_weight,
+        "transductive": settings.transductive,
+        "last_block": settings.last_block,
+        "temperature": settings.temperature,
+        "templates": list(settings.templates),
+        "against": against,
+        "seed": seed,
+    }
+
+
 def model_name(model: str | None) -> str | None:
     """The CLIP model that is found for a choice, by which a report can be made again."""
     from fewshot.encoders.clip_models import find_clip

@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print a table; write JSON where asked."""
     from fewshot.evaluation import Evaluator, as_csv
     from fewshot.methods import get_method
-    from fewshot.report import model_name
+    from fewshot.report import evaluation_conditions
 
     for name in arguments.methods:
         get_method(name)  # found out before anything is loaded
@@ -126,11 +126,9 @@ def run(arguments: argparse.Namespace) -> None:
         against=arguments.against,
         on_disk=True,
     )
-    facts = {"preset": arguments.preset, "model": model_name(arguments.model)}
-    facts |= {"finetune_steps": settings.steps, "entropy_weight": settings.entropy_weight}
-    facts |= {"transductive": settings.transductive, "last_block": settings.last_block}
-    facts |= {"temperature": settings.temperature, "templates": list(settings.templates)}
-    facts |= {"against": arguments.against, "seed": arguments.seed}
+    facts = evaluation_conditions(
+        arguments.preset, settings, arguments.model, arguments.against, arguments.seed
+    )
     runs = _run_all(evaluator, tasks)
     for sentence in loaded.skipped:
         print(sentence, file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +15,9 @@ from fewshot import images
 from fewshot.class_folders import ClassFolders
 from fewshot.types import InputError, SupportSet
 from fewshot.ui import files, inputs
+from fewshot.ui.engine import Step
 from fewshot.ui.errors import shown
-from fewshot.ui.markup import block, class_list, escaped, notice, several
+from fewshot.ui.markup import QUIET, block, class_list, escaped, notice, several
 from fewshot.ui.pad import drawing_pad
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.zips import hand_out, zip_of_folders
@@ -130,7 +131,7 @@ class ClassesPanel:
 
     @property
     def inputs(self) -> list[Any]:
-        """What :func:`support_of` takes, in its order."""
+        """What :func:`reading_support` takes, in its order."""
         return [self.imported, self.as_list, self.count, *self.slot_contents]
 
     @property
@@ -189,8 +190,7 @@ def build_classes_panel() -> ClassesPanel:
         compact=compact,
         note=note,
     )
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    panel.events.append(add.click(one_more, panel.count, [panel.count, *columns], **quiet))
+    panel.events.append(add.click(one_more, panel.count, [panel.count, *columns], **QUIET))
     hand_out(save, saved, panel.inputs, "saved-classes")
     return panel
 
@@ -202,7 +202,6 @@ def wire_removal(panel: ClassesPanel, remember: dict[str, Any]) -> None:
         panel: of :func:`build_classes_panel`.
         remember: a listener that keeps it.
     """
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
     moved = [panel.count, *panel.columns, *panel.slot_contents]
     for i, button in enumerate(panel.removes):
         # One at a time: a second click would be for a slot whose class is about to move up.
@@ -211,13 +210,13 @@ def wire_removal(panel: ClassesPanel, remember: dict[str, Any]) -> None:
         kept = button.click(**remember)
         # Once more, for what set out meanwhile.
         remove = kept.success(None, js=_ALL_THERE, api_visibility="private").success(
-            None, [panel.count, *panel.slot_contents], moved, js=_without(i), **quiet
+            None, [panel.count, *panel.slot_contents], moved, js=_without(i), **QUIET
         )
         for ended in (kept.failure, remove.then):
             ended(None, js=_LOCKED.replace("LOCKED", "false"), api_visibility="private")
         panel.events.append(remove)
     panel.drop_list.click(**remember)
-    panel.events.append(panel.drop_list.click(slots_shown, None, panel.of_kind, **quiet))
+    panel.events.append(panel.drop_list.click(slots_shown, None, panel.of_kind, **QUIET))
 
 
 def _without(i: int) -> str:
@@ -349,8 +348,8 @@ def saved(*values: Any) -> str:
     return zip_of_folders("classes.zip", folders)
 
 
-def support_of(values: Sequence[Any]) -> SupportSet:
-    """The support set that the panel shows.
+def reading_support(values: Sequence[Any]) -> Generator[Step, None, SupportSet]:
+    """The support set that the panel shows, told of as it is read.
 
     Args:
         values: of the panel's inputs, in their order.
@@ -360,8 +359,10 @@ def support_of(values: Sequence[Any]) -> SupportSet:
     """
     path, as_list, count, *slots = values
     if as_list:
-        return images.support_set(inputs.read_zip(still_kept(path)).classes)
-    return inputs.support_of_slots(*zip(*slots_of(count, slots), strict=True))
+        found = yield from inputs.in_steps(inputs.reading_zip(still_kept(path)))
+        return images.support_set(found.classes)
+    columns = zip(*slots_of(count, slots), strict=True)
+    return (yield from inputs.in_steps(inputs.reading_slots(*columns)))
 
 
 def left_out_of(values: Sequence[Any]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from fewshot.ui.classes_panel import ClassesPanel
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.look_run import given_in_steps, run_look
-from fewshot.ui.markup import block, escaped, notice
+from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
 from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
 from fewshot.ui.pictures import picture_gallery
@@ -51,7 +51,6 @@ _CLEAR_PADS = """() => {
   document.querySelectorAll("#given .pad [data-do=clear]").forEach((button) => button.click());
 }"""
 _EXAMPLE = "example-"  # and the example's key, in the ids of the buttons
-_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
@@ -111,28 +110,28 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         "concurrency_limit": 2,
         # Never passed over: the buttons see to it that there is one at a time.
         "trigger_mode": "multiple",
-        **_QUIET,
+        **QUIET,
     }
-    wait = {"fn": None, "outputs": buttons.outputs, "js": buttons.waiting_js, **_QUIET}
-    ask = {"fn": None, "inputs": held, "outputs": outdated.asked, "js": outdated.asked_js, **_QUIET}
+    wait = {"fn": None, "outputs": buttons.outputs, "js": buttons.waiting_js, **QUIET}
+    ask = {"fn": None, "inputs": held, "outputs": outdated.asked, "js": outdated.asked_js, **QUIET}
     filled = [*classes.outputs, queries, preset, known, about]
     remember = {
         "fn": remembered,
         "inputs": [undo.before, *classes.inputs, queries, preset, known, about],
         "outputs": undo.outputs,
-        **_QUIET,
+        **QUIET,
     }
     # Of the listeners to one click each waits for the one before.
     classify.click(**wait)
-    classify.click(None, None, unsent, js=unsent_js("#given"), **_QUIET)
+    classify.click(None, None, unsent, js=unsent_js("#given"), **QUIET)
     classify.click(**ask)
     # All examples share their listeners: a browser takes time over each as the page opens.
     example = partial(gr.on, [button.click for button in examples])
     example(**wait)
-    example(None, None, unsent, js="() => ''", **_QUIET)
+    example(None, None, unsent, js="() => ''", **QUIET)
     example(None, js=_CLEAR_PADS, api_visibility="private")
     example(**remember)
-    load = example(load_example, None, filled, **_QUIET)
+    load = example(load_example, None, filled, **QUIET)
     runs = [classify.click(**run), load.success(**ask).success(**run)]
     results.look.click(**wait)
     results.look.click(**ask)
@@ -142,38 +141,38 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         [*buttons.outputs, results.look_progress, outdated.problem, results.looks],
         concurrency_id="engine",
         trigger_mode="multiple",
-        **_QUIET,
+        **QUIET,
     )
     # Of the row that is chosen by now.
     looking.success(
         shown(results_panel.cards_with_looks), [results.kept, results.row, results.looks],
-        results.cards, **_QUIET,
+        results.cards, **QUIET,
     )  # fmt: skip
     sort.click(**ask)
     wire_sorting(sort_by, sort, [results.kept, outdated.asked, outdated.answered, queries])
     for each in [load, *runs, looking]:  # however it ends
-        each.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
+        each.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     for each in runs:
-        each.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
-        each.success(None, outdated.both, None, js=arrived_js("#results"), **_QUIET)
-    looking.success(None, outdated.problem, None, js=looked_js(), **_QUIET)
+        each.success(model_status, settings.model, [settings.status, settings.download], **QUIET)
+        each.success(None, outdated.both, None, js=arrived_js("#results"), **QUIET)
+    looking.success(None, outdated.problem, None, js=looked_js(), **QUIET)
     # Not behind others in the queue, which may be full.
-    stop.click(ask_to_stop, stopping, stop, queue=False, **_QUIET)
+    stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
     emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
     clear.click(None, js=_CLEAR_PADS, api_visibility="private")
     clear.click(**remember)
     classes_panel.wire_removal(classes, remember)
     imports = _wire_import(classes, undo, remember["inputs"])
     waiting = json.dumps(gr.update(value="Bringing it back"))
-    undo.button.click(None, None, undo.button, js=f"() => ({waiting})", **_QUIET)
-    back = undo.button.click(brought_back, remember["inputs"], [*undo.outputs, *filled], **_QUIET)
+    undo.button.click(None, None, undo.button, js=f"() => ({waiting})", **QUIET)
+    back = undo.button.click(brought_back, remember["inputs"], [*undo.outputs, *filled], **QUIET)
     ready = json.dumps(gr.update(value=undo.button.value))
-    back.then(None, None, undo.button, js=f"() => ({ready})", **_QUIET)
-    clearing = clear.click(cleared, None, emptied, **_QUIET)
+    back.then(None, None, undo.button, js=f"() => ({ready})", **QUIET)
+    clearing = clear.click(cleared, None, emptied, **QUIET)
     keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])
-    preset.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
-    settings.status.change(preset_warning, [preset, settings.model], preset_note, **_QUIET)
-    page.load(fill_models, None, [settings.model, settings.status, settings.download], **_QUIET)
+    preset.change(preset_warning, [preset, settings.model], preset_note, **QUIET)
+    settings.status.change(preset_warning, [preset, settings.model], preset_note, **QUIET)
+    page.load(fill_models, None, [settings.model, settings.status, settings.download], **QUIET)
     return settings
 
 
@@ -182,15 +181,15 @@ def _wire_import(classes: ClassesPanel, undo: Undo, given: list[Any]) -> Depende
 
     The second finds the page as it is by then, so that what it replaces is kept whole.
     """
-    button, quiet = classes.upload, {"concurrency_id": "zip", "concurrency_limit": 2, **_QUIET}
+    button, reads = classes.upload, {"concurrency_id": "zip", "concurrency_limit": 2, **QUIET}
     waiting = [gr.update(interactive=False), progress_bar("Reading the zip")]
-    button.upload(None, None, [button, classes.note], js=f"() => {json.dumps(waiting)}", **_QUIET)
-    imports = button.upload(inputs.read_ahead, button, None, **quiet).then(
-        import_remembered, [button, *given], [*undo.outputs, *classes.outputs], **quiet
+    button.upload(None, None, [button, classes.note], js=f"() => {json.dumps(waiting)}", **QUIET)
+    imports = button.upload(inputs.read_ahead, button, None, **reads).then(
+        import_remembered, [button, *given], [*undo.outputs, *classes.outputs], **reads
     )
-    imports.failure(None, None, classes.note, js="() => ''", **_QUIET)
+    imports.failure(None, None, classes.note, js="() => ''", **QUIET)
     ready = json.dumps(gr.update(interactive=True))
-    imports.then(None, None, button, js=f"() => ({ready})", **_QUIET)
+    imports.then(None, None, button, js=f"() => ({ready})", **QUIET)
     return imports
 
 

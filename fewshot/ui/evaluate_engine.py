@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from fewshot.presets import get_preset
+from fewshot.prompts import templates
+from fewshot.report import evaluation_conditions
 from fewshot.types import InputError
 from fewshot.ui import clip_files
 from fewshot.ui.engine import Step
@@ -14,7 +17,7 @@ from fewshot.ui.evaluate_request import METHOD_TITLES, Request
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 EPISODES_AT_ONCE = 25
-SUPPORT_AT_ONCE = 2_000  # pictures of an episode times episodes: bounds memory
+PICTURES_AT_ONCE = 2_000  # shown and asked in a portion
 
 
 def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
@@ -44,25 +47,23 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         for protocol in protocols
     ]
     methods, absent = _at_hand(request)
+    settings = Settings(templates=templates(get_preset(request.preset).templates))
     evaluator = Evaluator(
-        pool, methods, request.preset, model=model, against=request.against,
+        pool, methods, request.preset, settings, model=model, against=request.against,
         remembered=REMEMBERED,
     )  # fmt: skip
     embedded = EmbeddedPool(pool, drawn, cache=CACHE, at_once=AT_ONCE)
     for share, _ in evaluator.embedding(embedded):
         yield Step(share, "Embedding the pictures")
 
-    settings = Settings()
-    facts = {"preset": request.preset, "model": model, "finetune_steps": settings.steps}
-    facts |= {"entropy_weight": settings.entropy_weight, "transductive": settings.transductive}
-    facts |= {"last_block": settings.last_block, "against": request.against, "seed": request.seed}
+    facts = evaluation_conditions(request.preset, settings, model, request.against, request.seed)
     album = Album(pool.pictures, pool.labels)
     left_out = (*absent, *data.skipped)
     done, confusions = [], {}
     for number, (protocol, episodes) in enumerate(zip(protocols, drawn, strict=True)):
         asked = {"ways": protocol.ways, "shots": protocol.shots, "queries": protocol.queries}
         asked |= {"within_group": protocol.within_group, "episodes": request.episodes}
-        size = SUPPORT_AT_ONCE // (protocol.ways * (protocol.shots + protocol.queries))
+        size = PICTURES_AT_ONCE // (protocol.ways * (protocol.shots + protocol.queries))
         portions = episodes.in_portions(max(2, min(EPISODES_AT_ONCE, size)))
         for evaluation in evaluator.steps(portions, embedded):
             for method in evaluation.confusion:

@@ -21,9 +21,7 @@ from fewshot.ui.evaluate_data import (
     omniglot_is_here,
 )
 from fewshot.ui.evaluate_request import FIRST_METHODS, LIMITS, METHOD_TITLES, SWEEPS
-from fewshot.ui.markup import block, escaped, notice
-
-_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+from fewshot.ui.markup import QUIET, block, escaped, notice
 
 
 @dataclass(frozen=True)
@@ -85,10 +83,10 @@ def build_evaluate_form() -> EvaluateForm:
         False, label="Within one alphabet", visible=False, elem_id="evaluate-within",
         info="All classes of an episode are of one alphabet, which is harder.",
     )  # fmt: skip
-    source.change(lambda chosen: gr.update(visible=chosen == OMNIGLOT), source, within, **_QUIET)
+    source.change(lambda chosen: gr.update(visible=chosen == OMNIGLOT), source, within, **QUIET)
     sweep.change(
         lambda over: [gr.update(interactive=over != name) for name in ("ways", "shots")],
-        sweep, [ways, shots], **_QUIET,
+        sweep, [ways, shots], **QUIET,
     )  # fmt: skip
     return EvaluateForm(
         source, zip_path, methods, preset, against, ways, shots, queries, episodes, seed, sweep,
@@ -129,14 +127,14 @@ def _data_inputs() -> tuple[gr.Radio, gr.File]:
             gr.update(visible=chosen == OWN_ZIP), gr.update(visible=chosen == OMNIGLOT),
             *omniglot_status(),
         ],
-        source, [upload, fetch, status, download], **_QUIET,
+        source, [upload, fetch, status, download], **QUIET,
     )  # fmt: skip
     told = [status, download]
-    download.click(None, None, told, js=download_asked_js(), **_QUIET)
+    download.click(None, None, told, js=download_asked_js(), **QUIET)
     fetching = download.click(
-        fetched, None, told, concurrency_id="download", concurrency_limit=1, **_QUIET
+        fetched, None, told, concurrency_id="download", concurrency_limit=1, **QUIET
     )
-    fetching.failure(None, status, told, js=download_failed_js(), **_QUIET)
+    fetching.failure(None, status, told, js=download_failed_js(), **QUIET)
     return source, zip_file
 
 

@@ -20,7 +20,7 @@ from fewshot.ui.evaluate_results import (
     scores_html,
     summary,
 )
-from fewshot.ui.markup import block, escaped, notice, several
+from fewshot.ui.markup import QUIET, block, escaped, notice, several
 
 WELCOME = """
 <section class="welcome">
@@ -44,7 +44,6 @@ element.addEventListener("click", (event) => {
   trigger("select", { index: place, value: cell.closest("[data-of]").dataset.of });
 });
 """
-_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,9 @@ def build_evaluate_panel() -> EvaluatePanel:
     matrix = block(elem_id="evaluate-matrix", js_on_load=_CHOOSE_CELL)
     behind = block(elem_id="evaluate-behind")
     kept = gr.State(None, time_to_live=7_200)
-    choice.input(matrix_of, [kept, choice], [matrix, behind], trigger_mode="always_last", **_QUIET)
+    choice.input(matrix_of, [kept, choice], [matrix, behind], trigger_mode="always_last", **QUIET)
     # Each click, in their order: of those that "always_last" puts off, the cell is forgotten.
-    matrix.select(pictures_of_cell, kept, behind, trigger_mode="multiple", **_QUIET)
+    matrix.select(pictures_of_cell, kept, behind, trigger_mode="multiple", **QUIET)
     return EvaluatePanel(message, scores, bars, lines, choice, matrix, behind, *downloads, kept)
 
 

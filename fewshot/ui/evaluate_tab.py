@@ -34,7 +34,7 @@ from fewshot.ui.evaluate_panel import (
 )
 from fewshot.ui.evaluate_report import Report
 from fewshot.ui.evaluate_request import Request
-from fewshot.ui.markup import block, escaped, notice
+from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.outdated import build_outdated, keep_watch
 from fewshot.ui.settings_panel import SettingsPanel
 
@@ -50,7 +50,6 @@ _TOO_LONG = (
 # Data that reach a Gradio plot while it is still being set up go to a view that is thrown away, and
 # the plot stays as it began: so the last ones are sent twice.
 PLOTS_AGAIN_AFTER = 0.6
-_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def build_evaluate_tab(settings: SettingsPanel) -> None:
@@ -76,8 +75,8 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
     stopping = stop_flag()
     buttons = RunButtons(stop, progress, [run])
     held = [settings.model, *form.inputs]
-    run.click(None, None, buttons.outputs, js=buttons.waiting_js, **_QUIET)
-    run.click(None, held, outdated.asked, js=outdated.asked_js, **_QUIET)
+    run.click(None, None, buttons.outputs, js=buttons.waiting_js, **QUIET)
+    run.click(None, held, outdated.asked, js=outdated.asked_js, **QUIET)
     runs = run.click(
         partial(run_evaluation, buttons, ("model", *form.names)),
         [outdated.asked, stopping, *held],
@@ -85,12 +84,12 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
             *buttons.outputs, outdated.answered, outdated.problem, outdated.notice, *panel.outputs,
         ],
         # Apart from "engine": who classifies does not wait for who evaluates.
-        concurrency_id="evaluate", concurrency_limit=2, **_QUIET,
+        concurrency_id="evaluate", concurrency_limit=2, **QUIET,
     )  # fmt: skip
-    runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
-    runs.success(None, outdated.both, None, js=arrived_js("#evaluated"), **_QUIET)
+    runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
+    runs.success(None, outdated.both, None, js=arrived_js("#evaluated"), **QUIET)
     keep_watch(outdated, held, [runs])
-    stop.click(ask_to_stop, stopping, stop, queue=False, **_QUIET)
+    stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
 
 
 @shown

@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from fewshot import images
 from fewshot.types import Picture, SupportSet
 from fewshot.ui import classes_panel, inputs
 from fewshot.ui.busy import STOPPED, RunButtons, legible, progress_bar, until_stopped
@@ -30,15 +29,9 @@ def given_in_steps(
         values: of the classes panel.
 
     Raises:
-        InputError: as :func:`fewshot.ui.classes_panel.support_of`, or a query cannot be read.
+        InputError: as :func:`fewshot.ui.classes_panel.reading_support`, or a query cannot be read.
     """
-    path, as_list, count, *slots = values
-    if as_list:
-        found = yield from inputs.in_steps(inputs.reading_zip(classes_panel.still_kept(path)))
-        support = images.support_set(found.classes)
-    else:
-        columns = zip(*classes_panel.slots_of(count, slots), strict=True)
-        support = yield from inputs.in_steps(inputs.reading_slots(*columns))
+    support = yield from classes_panel.reading_support(values)
     queries = yield from inputs.in_steps(inputs.reading_queries(gallery))
     return support, queries
 

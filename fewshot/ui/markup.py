@@ -16,6 +16,8 @@ block = partial(gr.HTML, apply_default_css=False)
 
 # As many sentences as a toast can show.
 MOST_SENTENCES = 6
+# Of a listener that neither the API offers nor Gradio shows its own progress for.
+QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def escaped(text: str) -> str:

@@ -24,7 +24,7 @@ from fewshot.ui.busy import (
 )
 from fewshot.ui.engine import Choices, Step, compare_in_steps
 from fewshot.ui.errors import sentence, shown
-from fewshot.ui.markup import block, escaped, notice
+from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
 from fewshot.ui.names_results import names_html, summary
 from fewshot.ui.outdated import build_outdated, keep_watch
@@ -43,7 +43,6 @@ WELCOME = """
 """
 _WHERE = "under Settings in the Classify tab"
 _READING = "Reading names and pictures"
-_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def build_names_tab(settings: SettingsPanel) -> None:
@@ -84,19 +83,19 @@ def build_names_tab(settings: SettingsPanel) -> None:
     unsent = gr.Textbox(visible=False)
     stopping = stop_flag()
     buttons = RunButtons(stop, progress, [ask])
-    ask.click(None, None, buttons.outputs, js=buttons.waiting_js, **_QUIET)
-    ask.click(None, None, unsent, js=unsent_js("#pad-names"), **_QUIET)
-    ask.click(None, held, outdated.asked, js=outdated.asked_js, **_QUIET)
+    ask.click(None, None, buttons.outputs, js=buttons.waiting_js, **QUIET)
+    ask.click(None, None, unsent, js=unsent_js("#pad-names"), **QUIET)
+    ask.click(None, held, outdated.asked, js=outdated.asked_js, **QUIET)
     run = ask.click(
         partial(find_names, buttons), [stopping, outdated.asked, unsent, *held],
         [*buttons.outputs, outdated.answered, outdated.problem, message, found],
-        concurrency_id="engine", concurrency_limit=2, trigger_mode="multiple", **_QUIET,
+        concurrency_id="engine", concurrency_limit=2, trigger_mode="multiple", **QUIET,
     )  # fmt: skip
-    run.failure(None, None, buttons.outputs, js=buttons.idle_js, **_QUIET)
-    run.success(None, outdated.both, None, js=arrived_js("#names-message"), **_QUIET)
+    run.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
+    run.success(None, outdated.both, None, js=arrived_js("#names-message"), **QUIET)
     keep_watch(outdated, held, [run])
-    run.success(model_status, settings.model, [settings.status, settings.download], **_QUIET)
-    stop.click(ask_to_stop, stopping, stop, queue=False, **_QUIET)
+    run.success(model_status, settings.model, [settings.status, settings.download], **QUIET)
+    stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
 
 
 @shown

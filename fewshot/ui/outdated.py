@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.ui.classes_panel import MAX_SLOTS, ClassesPanel
-from fewshot.ui.markup import block, notice
+from fewshot.ui.markup import QUIET, block, notice
 
 _JS = Path(__file__).with_name("outdated.js").read_text("utf-8")
 # What the inputs of the Classify tab hold; see there.
@@ -24,7 +24,6 @@ CLASSIFY_HELD = f"({_JS.replace('N_SLOTS', str(MAX_SLOTS))})"
 PLAINLY_HELD = """((...now) => JSON.stringify(
   now, (_, value) => value === globalThis.firstModel ? null : value?.path ?? value
 ))"""  # the first model: see outdated.js
-_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,10 @@ def keep_watch(outdated: Outdated, inputs: Sequence[Any], events: Sequence[Any])
         "js": outdated.notice_js,
     }
     changes = [one.change for one in inputs]
-    gr.on(changes, **compare, **_QUIET)
+    gr.on(changes, **compare, **QUIET)
     gr.on(
         changes, None, [outdated.asked, outdated.problem, *inputs], outdated.problem,
-        js=outdated.problem_js, **_QUIET,
+        js=outdated.problem_js, **QUIET,
     )  # fmt: skip
     for event in events:
-        event.success(**compare, **_QUIET)
+        event.success(**compare, **QUIET)

@@ -10,6 +10,7 @@ import gradio as gr
 from fewshot.types import InputError
 from fewshot.ui import files, inputs
 from fewshot.ui.errors import shown
+from fewshot.ui.markup import QUIET
 
 _JS = Path(__file__).with_name("pad.js").read_text("utf-8")
 TRIES = 200  # ten seconds of waiting for a drawing
@@ -45,13 +46,12 @@ def drawing_pad(label: str, elem_id: str, gallery: gr.Gallery) -> gr.HTML:
         js_on_load=_JS,
         apply_default_css=False,
     )
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
     drawn = gr.State("", time_to_live=3_600)
     # In two steps, of which the second finds the gallery as it is by then.
-    kept = pad.submit(keep_drawing, [pad, gallery], drawn, **quiet)
-    added = kept.success(add_drawing, [drawn, gallery], [pad, gallery], **quiet)
+    kept = pad.submit(keep_drawing, [pad, gallery], drawn, **QUIET)
+    added = kept.success(add_drawing, [drawn, gallery], [pad, gallery], **QUIET)
     for each in (kept, added):
-        each.failure(None, None, pad, js="() => 'failed'", **quiet)
+        each.failure(None, None, pad, js="() => 'failed'", **QUIET)
     return pad
 
 

@@ -6,7 +6,7 @@ import gradio as gr
 
 from fewshot.ui import inputs
 from fewshot.ui.errors import shown
-from fewshot.ui.markup import several
+from fewshot.ui.markup import QUIET, several
 
 
 class _ForTheBrowser(list):
@@ -45,9 +45,8 @@ def picture_gallery(label: str, elem_id: str, height: int = 170) -> gr.Gallery:
     )
     # In two steps, as the first may take seconds: the second finds the gallery as it is by then.
     verdict = gr.State({}, time_to_live=3_600)
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    looked = gallery.upload(look_at, gallery, verdict, trigger_mode="always_last", **quiet)
-    looked.success(keep_readable, [verdict, gallery], gallery, **quiet)
+    looked = gallery.upload(look_at, gallery, verdict, trigger_mode="always_last", **QUIET)
+    looked.success(keep_readable, [verdict, gallery], gallery, **QUIET)
     return gallery
 
 

@@ -14,7 +14,7 @@ from fewshot.types import Comparison, InputError
 from fewshot.ui import files
 from fewshot.ui.cards import cards_html, table_html
 from fewshot.ui.errors import shown
-from fewshot.ui.markup import block
+from fewshot.ui.markup import QUIET, block
 from fewshot.ui.results import Results
 from fewshot.ui.similarities import similarities_html
 
@@ -103,9 +103,8 @@ def build_results_panel() -> ResultsPanel:
     panel = ResultsPanel(
         message, table, look, look_progress, cards, similarities, *buttons, kept, row, looks
     )
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
     # Each click, in their order: of those that "always_last" puts off, the row is forgotten.
-    table.select(cards_of_row, [kept, looks], [cards, row], trigger_mode="multiple", **quiet)
+    table.select(cards_of_row, [kept, looks], [cards, row], trigger_mode="multiple", **QUIET)
     return panel
 
 

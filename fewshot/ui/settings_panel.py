@@ -15,7 +15,7 @@ from fewshot.ui import clip_files
 from fewshot.ui.busy import download_asked_js, download_failed_js, progress_bar
 from fewshot.ui.engine import Choices
 from fewshot.ui.errors import sentence, shown
-from fewshot.ui.markup import block, escaped, notice
+from fewshot.ui.markup import QUIET, block, escaped, notice
 
 DEFAULTS = Choices()
 # Characters: 100 templates of 200 fit in.
@@ -87,22 +87,21 @@ def build_settings_panel() -> SettingsPanel:
         with gr.Row():
             download = gr.Button("Download", size="sm", visible=False, elem_id="clip-download")
             reset = gr.Button("Reset settings", size="sm", elem_id="reset-settings")
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    template.change(lambda chosen: gr.update(visible=chosen == OWN), template, own, **quiet)
+    template.change(lambda chosen: gr.update(visible=chosen == OWN), template, own, **QUIET)
     values = [steps, entropy, transductive, last_block, temperature, template, own]
     first = ["", DEFAULTS.entropy_weight, DEFAULTS.transductive, DEFAULTS.last_block]
     defaults = [*first, "", AUTOMATIC, ""]
-    reset.click(lambda: defaults, None, values, **quiet)
-    reset.click(fill_models, None, [model, status, download], **quiet)
-    model.change(model_status, model, [status, download], **quiet)
+    reset.click(lambda: defaults, None, values, **QUIET)
+    reset.click(fill_models, None, [model, status, download], **QUIET)
+    model.change(model_status, model, [status, download], **QUIET)
     told = [status, download]
-    download.click(None, None, told, js=download_asked_js(), **quiet)
+    download.click(None, None, told, js=download_asked_js(), **QUIET)
     downloading = download.click(
-        downloaded, model, told, concurrency_id="download", concurrency_limit=1, **quiet
+        downloaded, model, told, concurrency_id="download", concurrency_limit=1, **QUIET
     )
-    downloading.failure(None, status, told, js=download_failed_js(), **quiet)
+    downloading.failure(None, status, told, js=download_failed_js(), **QUIET)
     # Of the model that is chosen by now.
-    downloading.success(model_status, model, [status, download], **quiet)
+    downloading.success(model_status, model, [status, download], **QUIET)
     return SettingsPanel([*values, model], model, status, download)
 
 

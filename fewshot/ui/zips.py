@@ -12,6 +12,7 @@ import gradio as gr
 from fewshot.images import MAX_SET_BYTES, megabytes
 from fewshot.types import InputError
 from fewshot.ui import files
+from fewshot.ui.markup import QUIET
 
 # What some file system takes for something else than a letter of a name.
 _RESERVED = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
@@ -71,10 +72,7 @@ def hand_out(button: gr.Button, make: Callable[..., str], given: Sequence[Any], 
             given before it was clicked.
     """
     download = gr.DownloadButton(elem_id=file, elem_classes="unseen")
-    made = button.click(
-        make, given, download, api_visibility="private", show_progress="hidden",
-        trigger_mode="once", concurrency_limit=2,
-    )  # fmt: skip
+    made = button.click(make, given, download, trigger_mode="once", concurrency_limit=2, **QUIET)
     # Once the page holds the file's address.
     save = f"() => {{ setTimeout(() => document.querySelector('#{file}').click(), 100) }}"
     made.success(None, js=save, api_visibility="private")
