@@ -39,6 +39,7 @@ class Search:
         protocols: by the number of shots its plan is kept under.
         candidates: the plans tried, gentlest first.
         transductive: whether the method sees the queries.
+        priors: of which weights of the classes trained on the best is then taken.
         calibrated: which of the best plan's factors is then fitted by likelihood; it changes how
             sure answers are, never which. None fits nothing.
     """
@@ -47,6 +48,7 @@ class Search:
     protocols: dict[str, Protocol]
     candidates: tuple[Plan, ...]
     transductive: bool = False
+    priors: tuple[float, ...] = ()
     calibrated: str | None = None
 
 
@@ -65,8 +67,9 @@ FINETUNE = Search(
     "finetune",
     _protocols(1, 5),
     _grid((10, 25, 50, 100, 200), (0.0003, *RATES), (0.3, 1.0, 3.0, 10.0)),
+    priors=(0.0, 0.1, 0.2, 0.3, 0.5, 0.8),
 )
-FINETUNE_OF_DRAWINGS = replace(FINETUNE, protocols=_protocols(1, 5, ways=20, queries=5))
+FINETUNE_OF_DRAWINGS = replace(FINETUNE, protocols=_protocols(1, 5, ways=20, queries=5), priors=())
 WITH_QUERIES = Search(
     "finetune",
     _protocols(1, 5),
@@ -140,6 +143,9 @@ def search(
             start = _accuracy(untaught, drawn, embedded)
         accuracy = partial(_accuracy, method, drawn, embedded)
         found[shots] = _best(what.candidates, plan_name(what), accuracy)
+        if what.priors:
+            plans = [replace(found[shots].plan, prior=weight) for weight in what.priors]
+            found[shots] = _best(plans, plan_name(what), accuracy)
         if what.calibrated:
             found[shots] = _calibrated(found[shots], what, method, drawn, embedded)
         on_progress(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from tiny_clip import write_tiny_clip
 
 from fewshot.encoders import get_encoder
@@ -187,6 +188,38 @@ def test_what_lies_outside_its_region_does_not_count(height: int, width: int) ->
     same, at_the_edge, other = encoder.embed([Picture("p", x) for x in (pixels, around, within)])
     assert same @ at_the_edge > 0.99  # resizing blurs the edge by a pixel or two
     assert same @ other < 0.97
+
+
+def test_the_classes_that_a_model_was_trained_on_come_with_it(tmp_path):
+    copy = write_tiny_clip(tmp_path / "copy")
+    means = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+    save_file({"means": means.half()}, copy / "class_means.safetensors")
+    known = load_clip(find_clip(str(copy))).known
+    expected = means / means.norm(dim=1, keepdim=True)
+    np.testing.assert_allclose(known, expected.numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "means",
+    [
+        {"means": torch.ones(3, 31)},
+        {"means": torch.full((3, 32), torch.nan)},
+        {"others": torch.ones(1)},
+    ],
+)
+def test_class_means_of_another_model_are_refused(tmp_path, means):
+    copy = write_tiny_clip(tmp_path / "copy")
+    save_file(means, copy / "class_means.safetensors")
+    with pytest.raises(InputError, match="does not fit the model beside it"):
+        load_clip(find_clip(str(copy)))
+
+
+def test_the_shipped_model_knows_the_classes_of_its_nouns(encoder):
+    assert encoder.known is None  # what most models tell
+    shipped = load_clip(find_clip(EMBEDDED))
+    card = json.loads((EMBEDDED_FOLDER / "card.json").read_text("utf-8"))
+    assert shipped.known.shape == (len(card["nouns"]), shipped.dim)
+    np.testing.assert_allclose(np.linalg.norm(shipped.known, axis=1), 1, atol=1e-6)
 
 
 def test_loaded_once_per_process(folder):

@@ -416,10 +416,18 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
     assert main([*command, "--steps", "2"]) == 0
     assert loaded == [output]
     files = {file.name for file in output.iterdir()}
-    assert files == {"open_clip_config.json", "open_clip_model.safetensors", "card.json"}
+    assert files == {
+        "open_clip_config.json", "open_clip_model.safetensors", "card.json",
+        "class_means.safetensors",
+    }  # fmt: skip
     assert sum(file.stat().st_size for file in output.iterdir()) < 10_000_000
     encoder = load_clip(find_clip(str(output)))
     texts = encoder.embed_texts(["a photo of a ruby."])
+    # As the written model sees unseen photos of each class that it was trained on.
+    shown = split_photos(load_photos(folder), "unseen-validation").images
+    for mean, photos in zip(encoder.known, shown, strict=True):
+        x = encoder.embed([Picture("", photo) for photo in photos]).mean(0)
+        np.testing.assert_allclose(mean, x / np.linalg.norm(x), atol=2e-3)  # kept as fp16
     assert texts.shape == (1, 464) and math.isclose(np.linalg.norm(texts), 1, abs_tol=1e-4)
     assert not texts[:, 256:].any()  # likeness to the earlier stage's part is not trained
     picture = Picture("red", np.full((80, 120, 3), (200, 30, 30), np.uint8))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from operator import mul
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from test_methods import FakeEncoder, batch_of, cloud
 from torch import Tensor
 
 from fewshot.encoders import get_encoder
 from fewshot.losses import marginal_entropy, prototype_loss
 from fewshot.methods import METHODS, Settings, finetune
 from fewshot.methods.adaptation import Plan, trying
-from fewshot.methods.finetune import fine_tune
+from fewshot.methods.finetune import FineTune, fine_tune
+from fewshot.methods.prior import drawn_to_known
+from fewshot.methods.prototype import Prototype
 from fewshot.methods.span import into_span, span_pays
+from fewshot.metrics import normalise, softmax
 from fewshot.types import Support
 
 EPISODES, WAYS, DIM = 3, 4, 32
@@ -74,6 +81,42 @@ def one_by_one(x, labels, start, unlabelled, **settings) -> tuple[Tensor, Tensor
             optimizer.step()
         learned.append((w.detach(), b.detach()))
     return torch.stack([w for w, _ in learned]), torch.stack([b for _, b in learned])
+
+
+def test_prototypes_are_drawn_to_the_known_classes_nearby_by_hand():
+    rows, known = unit(2, WAYS, DIM, seed=5), unit(7, DIM, seed=6)
+    drawn = drawn_to_known(rows, known, 0.4, 9.0)
+    for task, ours in zip(rows.tolist(), drawn.tolist(), strict=True):
+        for row, found in zip(task, ours, strict=True):
+            near = [math.exp(9 * sum(map(mul, row, one))) for one in known.tolist()]
+            mean = [sum(map(mul, near, column)) / sum(near) for column in known.T.tolist()]
+            length = math.hypot(*mean)
+            moved = [a + 0.4 * b / length for a, b in zip(row, mean, strict=True)]
+            assert found == pytest.approx([a / math.hypot(*moved) for a in moved])
+    torch.testing.assert_close(drawn_to_known(rows, known, 0.0, 9.0), rows)
+
+
+def test_a_prior_moves_where_learning_begins_and_no_prior_leaves_it():
+    x = cloud(np.arange(4), seed=1)
+    support, queries = Support(tuple("abcd"), np.arange(4), x), cloud(np.arange(4), seed=2)
+    encoder = FakeEncoder()
+    encoder.known = cloud(np.arange(4), seed=3)
+
+    def answers(prior: float, **settings) -> np.ndarray:
+        with trying("finetune", Plan(1, 1e-12, prior=prior)):
+            fitted = FineTune(encoder, Settings(**settings)).fit(support)
+            together = fitted.predict_batch(batch_of([support]), torch.from_numpy(queries)[None])
+            alone = fitted.predict(queries).probabilities
+        np.testing.assert_allclose(together[0].numpy(), alone, atol=1e-5)
+        return alone
+
+    start = Prototype(encoder).fit(support).predict(queries).probabilities
+    np.testing.assert_allclose(answers(0.0), start, atol=1e-5)
+    np.testing.assert_allclose(answers(0.5, steps=0), start, atol=1e-5)
+    moved = drawn_to_known(*map(torch.from_numpy, (normalise(x), encoder.known)), 0.5, 12.0)
+    expected = softmax(12.0 * normalise(queries) @ moved.numpy().T)
+    np.testing.assert_allclose(answers(0.5), expected, atol=1e-5)
+    assert np.abs(expected - start).max() > 0.01
 
 
 @TRANSDUCTIVE

@@ -109,7 +109,8 @@ def _check(support: Path | None, queries: list[Path]) -> None:
         )
     if support and support.is_file() and not zipfile.is_zipfile(support):
         raise InputError(
-            f"{support} is neither: give a folder or a zip with one folder of pictures per class."
+            f"{support} is neither a folder nor a zip: give one that has a folder of pictures per "
+            "class."
         )
     for query in queries:
         if query.is_dir():

@@ -38,6 +38,8 @@ class Encoder(ABC):
         text_temperature: factor on cosines of pictures and texts, where it reads text.
         reads_text: whether :meth:`embed_texts` works.
         caution: one sentence for people that says where not to trust it, or empty.
+        known: ``(c, dim)`` unit-norm float32 means of the classes that it was trained on, or None
+            where they are not at hand.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Encoder(ABC):
     text_temperature: float
     reads_text: bool = False
     caution: str = ""
+    known: np.ndarray | None = None
 
     @abstractmethod
     def embed(self, pictures: Sequence[Picture]) -> np.ndarray:

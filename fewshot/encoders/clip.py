@@ -13,6 +13,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,8 +23,8 @@ from PIL import Image, ImageOps
 from fewshot.content_cache import ContentCache
 from fewshot.device import autocast, best_device, has_fast_bf16
 from fewshot.encoders.base import Box, Encoder, short_hash, view_seed
-from fewshot.encoders.clip_models import CONFIG_FILE, WEIGHTS_FILE, ClipFolder
-from fewshot.encoders.weights import sha256
+from fewshot.encoders.clip_models import CONFIG_FILE, MEANS_FILE, WEIGHTS_FILE, ClipFolder
+from fewshot.encoders.weights import load_weights, sha256
 from fewshot.metrics import normalise
 from fewshot.types import InputError, Picture
 
@@ -262,7 +263,7 @@ def load_clip(folder: ClipFolder) -> ClipEncoder:
             f"The CLIP model {folder.name} cannot be loaded: its weights are broken or do not fit "
             f"its configuration ({type(error).__name__}); download or copy it again."
         ) from error
-    return ClipEncoder(
+    encoder = ClipEncoder(
         network,
         preprocess,
         tokenizer,
@@ -275,3 +276,19 @@ def load_clip(folder: ClipFolder) -> ClipEncoder:
         enlarge=folder.enlarge,
         temperature=folder.temperature,
     )
+    encoder.known = _known(folder.path / MEANS_FILE, encoder.dim)
+    return encoder
+
+
+def _known(path: Path, dim: int) -> np.ndarray | None:
+    """The class means of a file, unit-norm; None where there is none.
+
+    Raises:
+        InputError: it is of another model, or broken.
+    """
+    if not path.exists():
+        return None
+    means = load_weights(path).get("means")
+    if means is None or means.ndim != 2 or means.shape[1] != dim or not means.isfinite().all():
+        raise InputError(f"{path} does not fit the model beside it: copy both anew.")
+    return normalise(means.float().numpy())

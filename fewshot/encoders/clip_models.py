@@ -16,7 +16,8 @@ from pathlib import Path
 from fewshot.types import InputError
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
-CARD_FILE = "card.json"  # of the embedded model
+# Of the embedded model, and of what ``train clip`` makes beside it.
+CARD_FILE, MEANS_FILE = "card.json", "class_means.safetensors"
 # Tokenizer files are fetched too, for the models whose text tower does not use CLIP's own.
 PATTERNS = [CONFIG_FILE, WEIGHTS_FILE, "tokenizer*.json", "special_tokens_map.json", "vocab.*"]
 ANSWER_SECONDS = 2.5

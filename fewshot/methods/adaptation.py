@@ -40,6 +40,8 @@ class Plan:
             relation, on the logits of their softmax over classes.
         answer_factor: on the temperature of the answers alone, after learning with queries: a
             softmax mild enough to learn by says less than is known.
+        prior: weight of the classes that the encoder was trained on, beside a prototype's own
+            pictures: see :func:`fewshot.methods.prior.drawn_to_known`.
         view_likeness: how like another picture of its class a view of a picture is, where it
             stands in for one: 1 says as like as the picture itself, 0 no more than any other's.
     """
@@ -49,6 +51,7 @@ class Plan:
     entropy_factor: float = 1.0
     temperature_factor: float = 1.0
     answer_factor: float = 1.0
+    prior: float = 0.0
     view_likeness: float = 1.0
 
 

@@ -16,6 +16,7 @@ from fewshot.logit_gradients import (
 from fewshot.methods.adaptation import VIEWS, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
+from fewshot.methods.prior import drawn_to_known
 from fewshot.methods.prototype import batch_prototypes
 from fewshot.methods.span import into_span, span_pays
 from fewshot.metrics import cosine_similarities, prototypes
@@ -30,15 +31,17 @@ TRANSDUCTIVE = "finetune-transductive"
 class FineTune(Method):
     """Prototypes, then W and b learned on the support set: logits ``τ·cos(w_c, q) + b_c``.
 
-    Starts from ``W = M`` and ``b = 0``, so zero steps give :class:`Prototype` exactly. The loss is
-    cross-entropy over the support pictures and their augmented views (the only variation that
-    one picture per class offers), each class counting the same whatever its number of pictures,
-    plus the entropy of the predictions: of the support, or, where
-    the settings say transductive and there are several queries, of those queries, so that each
-    is answered in the light of the others. Then the entropy of the queries' mean prediction counts
-    the other way, as being sure is easiest by giving all queries one class, and b stays 0; this
-    leans towards classes that occur about equally often. The softmax may be less sharp there, by
-    factors that were chosen on validation classes: one while learning, one for the answers.
+    Starts from ``W = M`` and ``b = 0``, so zero steps give :class:`Prototype` exactly. With any, M
+    is first drawn towards the nearby ones of the classes that the encoder was trained on, where it
+    tells them (:mod:`fewshot.methods.prior`). The loss is cross-entropy over the support pictures
+    and their augmented views (the only variation that one picture per class offers), each class
+    counting the same whatever its number of pictures, plus the entropy of the predictions: of the
+    support, or, where the settings say transductive and there are several queries, of those
+    queries, so that each is answered in the light of the others. Then the entropy of the queries'
+    mean prediction counts the other way, as being sure is easiest by giving all queries one class,
+    and b stays 0; this leans towards classes that occur about equally often. The softmax may be
+    less sharp there, by factors that were chosen on validation classes: one while learning, one
+    for the answers.
 
     Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification,
     ICLR 2020, https://arxiv.org/abs/1909.02729; Chen et al.: A closer look at few-shot
@@ -95,6 +98,9 @@ class FineTune(Method):
         alone = queries is None or queries.shape[1] < 2
         plan = plan_for(self.encoder.family, self.name if alone else TRANSDUCTIVE, support)
         temperature = self.temperature * plan.temperature_factor
+        if plan.prior and (known := self.encoder.known) is not None:
+            known = torch.from_numpy(known).to(start.device)
+            start = drawn_to_known(start, known, plan.prior, self.encoder.temperature)
         weights, biases = fine_tune(
             x,
             labels.expand(len(x), -1),

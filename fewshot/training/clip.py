@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -15,9 +16,11 @@ from fewshot.class_logits import cosine_prototype_logits
 from fewshot.data.cache import write_atomically
 from fewshot.data.symbols import symbols
 from fewshot.device import best_device
+from fewshot.encoders.base import Encoder
 from fewshot.encoders.clip import enlarged, load_clip
-from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, find_clip
+from fewshot.encoders.clip_models import CARD_FILE, CONFIG_FILE, MEANS_FILE, WEIGHTS_FILE, find_clip
 from fewshot.encoders.weights import half_precision, load_weights, plain, sha256
+from fewshot.metrics import prototypes
 from fewshot.temperature import likeliest_temperature
 from fewshot.training.clip_data import ClipValidation, load_clip_data
 from fewshot.training.clip_objective import MEAN, STD, ClipData, ClipObjective, normalised
@@ -68,8 +71,9 @@ def train_clip(recipe: ClipRecipe, session: Session) -> Run:
     Args:
         recipe: what to do.
         session: its output is the folder to write ``open_clip_config.json``,
-            ``open_clip_model.safetensors`` and ``card.json`` to, its folder that of the photos,
-            and its initial checkpoint the folder of an earlier run's model.
+            ``open_clip_model.safetensors``, ``card.json`` and ``class_means.safetensors`` to, its
+            folder that of the photos, and its initial checkpoint the folder of an earlier run's
+            model.
 
     Raises:
         InputError: data or model cannot be read, or the state is of another recipe.
@@ -103,8 +107,13 @@ def train_clip(recipe: ClipRecipe, session: Session) -> Run:
     whiten(objective.network, normalised(unseen), validation.labels["nouns"])
     card = _card(session.output.name, run, recipe, data.nouns)
     _write(session.output, run, card)
-    card["temperature"] = _temperature(session.output, validation)
+    # By its whole path, as a folder may be called as a model is.
+    written = load_clip(find_clip(str(session.output.resolve())))
+    card["temperature"] = _temperature(written, validation)
     _write_json(session.output / CARD_FILE, card)
+    means = class_means(written, validation.pictures["nouns"], validation.labels["nouns"])
+    kept = plain({"means": torch.from_numpy(means).half()})
+    write_atomically(session.output / MEANS_FILE, save(kept))
     return run
 
 
@@ -161,12 +170,26 @@ def _seconds_a_step(recipe: ClipRecipe, data: ClipData) -> float:
     )
 
 
-def _temperature(folder: Path, validation: ClipValidation) -> float:
+def class_means(encoder: Encoder, images: Tensor, labels: Tensor) -> np.ndarray:
+    """How an encoder sees classes: ``(c, dim)`` unit-norm means.
+
+    Args:
+        encoder: as it is in use.
+        images: ``(n, 3, h, w)`` in 0 to 1, best ones that it was not trained on: of those it was
+            it thinks less like of new ones.
+        labels: ``(n,)`` int64.
+    """
+    return prototypes(encoder.embed(_pictures(images)), labels.cpu().numpy(), int(labels.max()) + 1)
+
+
+def _pictures(images: Tensor) -> list[Picture]:
+    kept = (images * 255).round().to(torch.uint8)
+    return [Picture("", p) for p in kept.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+
+
+def _temperature(encoder: Encoder, validation: ClipValidation) -> float:
     """The likeliest of prototypes, from embeddings as the written model makes them in use."""
-    kept = (validation.pictures["few-shot"] * 255).round().to(torch.uint8)
-    pictures = [Picture("", p) for p in kept.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
-    written = find_clip(str(folder.resolve()))  # a folder may be called as a model is
-    x = torch.from_numpy(load_clip(written).embed(pictures))
+    x = torch.from_numpy(encoder.embed(_pictures(validation.pictures["few-shot"])))
     n_classes = int(validation.labels["few-shot"].max()) + 1
     return likeliest_temperature(x, n_classes, cosine_prototype_logits)
 

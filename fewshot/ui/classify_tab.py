@@ -167,7 +167,8 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     undo.button.click(None, None, undo.button, js=f"() => ({waiting})", **QUIET)
     back = undo.button.click(brought_back, remember["inputs"], [*undo.outputs, *filled], **QUIET)
     ready = json.dumps(gr.update(value=undo.button.value))
-    back.then(None, None, undo.button, js=f"() => ({ready})", **QUIET)
+    for ended in (back.success, back.failure):
+        ended(None, None, undo.button, js=f"() => ({ready})", **QUIET)
     clearing = clear.click(cleared, None, emptied, **QUIET)
     keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])
     preset.change(preset_warning, [preset, settings.model], preset_note, **QUIET)
@@ -189,7 +190,8 @@ def _wire_import(classes: ClassesPanel, undo: Undo, given: list[Any]) -> Depende
     )
     imports.failure(None, None, classes.note, js="() => ''", **QUIET)
     ready = json.dumps(gr.update(interactive=True))
-    imports.then(None, None, button, js=f"() => ({ready})", **QUIET)
+    for ended in (imports.success, imports.failure):
+        ended(None, None, button, js=f"() => ({ready})", **QUIET)
     return imports
 
 
