@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,11 +58,11 @@ def on_zero_gpu() -> bool:
 
 
 def gpu(duration: int = 60) -> Callable[[Callable], Callable]:
-    """Decorate a function that may use a GPU for up to ``duration`` seconds.
+    """Decorate a generator function that may use a GPU for up to ``duration`` seconds.
 
-    On ZeroGPU the call runs in another process, with arguments and result pickled and every
-    mutation lost, so decorated functions take and return CPU arrays and change nothing; an
-    InputError raised there is raised here. Anywhere else the function is returned as it is.
+    On ZeroGPU it runs in another process, with arguments and results pickled and every mutation
+    lost, so decorated functions take and yield CPU arrays and change nothing; an InputError raised
+    there is raised here. Anywhere else the function is returned as it is.
     """
     if not on_zero_gpu():
         return lambda function: function
@@ -81,43 +80,27 @@ class _Refused:
 
 
 def _refusals_as_results(function: Callable) -> Callable:
-    """The function, or generator function, but that an InputError is its last result."""
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def steps(*args, **kwargs):
-            try:
-                yield from function(*args, **kwargs)
-            except InputError as error:
-                yield _Refused(str(error))
-
-        return steps
+    """The generator function, but that an InputError is its last result."""
 
     @functools.wraps(function)
-    def whole(*args, **kwargs):
+    def steps(*args, **kwargs):
         try:
-            return function(*args, **kwargs)
+            yield from function(*args, **kwargs)
         except InputError as error:
-            return _Refused(str(error))
+            yield _Refused(str(error))
 
-    return whole
+    return steps
 
 
 def _refusing(function: Callable) -> Callable:
-    """The function, or generator function, but that a refusal among its results is raised."""
+    """The generator function, but that a refusal among its results is raised."""
 
-    def passed(result):
-        if isinstance(result, _Refused):
-            raise InputError(result.sentence)
-        return result
+    @functools.wraps(function)
+    def steps(*args, **kwargs):
+        with contextlib.closing(function(*args, **kwargs)) as results:
+            for result in results:
+                if isinstance(result, _Refused):
+                    raise InputError(result.sentence)
+                yield result
 
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def steps(*args, **kwargs):
-            with contextlib.closing(function(*args, **kwargs)) as results:
-                yield from map(passed, results)
-
-        return steps
-
-    return functools.wraps(function)(lambda *args, **kwargs: passed(function(*args, **kwargs)))
+    return steps

@@ -26,6 +26,8 @@ from fewshot.tally import Tally
 from fewshot.types import InputError
 
 WAYS, QUERIES = 5, 15
+# Weights of a prior differ by tenths of a point: they are compared on so many times the episodes.
+PRIORS_TOLD_BY = 5
 RATES = (0.001, 0.003, 0.01, 0.03)
 STEPS = 50  # of fine-tuning with the queries
 
@@ -135,7 +137,12 @@ def search(
         shots: draw_episodes(pool.labels, protocol, episodes, seed=int(shots))
         for shots, protocol in what.protocols.items()
     }
-    embedded = EmbeddedPool(pool, list(tasks.values()), on_disk=True)
+    more = {
+        shots: draw_episodes(pool.labels, protocol, PRIORS_TOLD_BY * episodes, seed=10 + int(shots))
+        for shots, protocol in what.protocols.items()
+        if what.priors
+    }
+    embedded = EmbeddedPool(pool, [*tasks.values(), *more.values()], on_disk=True)
     for shots, drawn in tasks.items():
         # As it is before its first step: what learning has to beat.
         with trying(plan_name(what), replace(what.candidates[0], steps=0)):
@@ -145,7 +152,9 @@ def search(
         found[shots] = _best(what.candidates, plan_name(what), accuracy)
         if what.priors:
             plans = [replace(found[shots].plan, prior=weight) for weight in what.priors]
-            found[shots] = _best(plans, plan_name(what), accuracy)
+            on_more = partial(_accuracy, method, more[shots], embedded)
+            chosen = _best(plans, plan_name(what), on_more).plan
+            found[shots] = _best([chosen], plan_name(what), accuracy)
         if what.calibrated:
             found[shots] = _calibrated(found[shots], what, method, drawn, embedded)
         on_progress(

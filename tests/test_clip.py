@@ -89,6 +89,14 @@ def test_texts_are_embedded_once(encoder, monkeypatch):
     np.testing.assert_array_equal(first[1], again[0])
 
 
+def test_no_view_is_a_mirror_image(encoder):
+    brighter = np.broadcast_to(np.arange(0, 240, 4, dtype=np.uint8)[None, :, None], (50, 60, 3))
+    views = list(encoder.view_pixels([Picture("p", np.ascontiguousarray(brighter))], 16))
+    assert len(views) == 16
+    for view in views:  # to the right
+        assert view[..., -1].mean() > view[..., 0].mean() + 0.5
+
+
 def test_views_are_seeded_by_content(encoder):
     a, b, c = pictures(3)
     views = encoder.embed_views([a, b, c], 3)

@@ -62,10 +62,10 @@ def pool() -> Pool:
     return Pool(pictures, np.arange(5).repeat(12), tuple("abcde"))
 
 
-def accuracy_by_hand(pool: Pool, plan: Plan) -> float:
+def accuracy_by_hand(pool: Pool, plan: Plan, episodes: int = 15, seed: int = 1) -> float:
     x, views = ENCODER.embed(pool.pictures), ENCODER.embed_views(pool.pictures, 4)
     hits = []
-    for episode in draw_episodes(pool.labels, PROTOCOL, 15, seed=1):
+    for episode in draw_episodes(pool.labels, PROTOCOL, episodes, seed):
         names = tuple(pool.classes[c] for c in episode.classes)
         shown = Support(names, episode.support_labels, x[episode.support], views[episode.support])
         with trying("finetune", plan):
@@ -86,6 +86,18 @@ def test_the_best_candidate_is_found(pool: Pool) -> None:
     assert found.accuracy == pytest.approx(max(by_hand))
     assert found.plan == candidates[by_hand.index(max(by_hand))]
     assert len(lines) == 1 and "finetune, 1-shot" in lines[0]
+
+
+def test_the_prior_is_chosen_on_more_episodes_of_their_own(pool: Pool, monkeypatch) -> None:
+    centres = [np.random.default_rng(c).normal(size=ENCODER.dim) for c in range(5)]
+    monkeypatch.setattr(ENCODER, "known", normalise(np.stack(centres)).astype(np.float32))
+    what = Search("finetune", {"1": PROTOCOL}, (Plan(10, 0.01),), priors=(0.0, 0.5, 4.0))
+    found = search(what, ENCODER, pool, Settings(), 15)["1"]
+    plans = [Plan(10, 0.01, prior=weight) for weight in what.priors]
+    by_hand = [accuracy_by_hand(pool, plan, 5 * 15, seed=11) for plan in plans]
+    assert len(set(by_hand)) == 3
+    assert found.plan == plans[by_hand.index(max(by_hand))] != plans[0]
+    assert found.accuracy == pytest.approx(accuracy_by_hand(pool, found.plan))
 
 
 def test_the_sharpness_of_a_calibrated_method_by_hand(pool: Pool) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fewshot.content_cache import ContentCache
 from fewshot.device import autocast, best_device, has_fast_bf16
@@ -38,6 +38,7 @@ PICTURE_SHARE = 0.374
 # Weight of the enlarged whole in the mean: it tells more than a corner, which has 1. So has its
 # mirror image: photos gain by mirrored looks, while letters bear few of them.
 WHOLE = 3.0
+LEAST_KEPT = 0.6  # of each side of a picture, in an augmented view of it
 
 
 class ClipEncoder(Encoder):
@@ -88,7 +89,8 @@ class ClipEncoder(Encoder):
         # Without the addresses of functions, which are others in each process.
         prepared = re.sub(r" at 0x\w+", "", repr(preprocess))
         looked = f"-looks-whole{WHOLE}-crop{crop}-enlarge{enlarge}" if crop else ""
-        self.digest = f"clip-{checkpoint}-{short_hash(prepared + configuration)}{looked}"
+        made = f"{short_hash(prepared + configuration)}{looked}-views-crop{LEAST_KEPT}"
+        self.digest = f"clip-{checkpoint}-{made}"
         self._crop, self._enlarge = crop, enlarge
         self.source = f"open_clip, {model}"
         self.licence = licence
@@ -154,7 +156,7 @@ class ClipEncoder(Encoder):
         return cut, height - cut, 0, width
 
     def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
-        """See :class:`Encoder`: random crops, mirrored half the time."""
+        """See :class:`Encoder`: random crops."""
         return self._embed(self.view_pixels(pictures, n_views)).reshape(
             len(pictures), n_views, self.dim
         )
@@ -227,16 +229,19 @@ def _corners(picture: Picture, share: float) -> list[Image.Image]:
 
 
 def _crops(picture: Picture, n_views: int) -> list[Image.Image]:
-    """Views that keep at least 60% of each side."""
+    """Views that keep at least LEAST_KEPT of each side.
+
+    Not their mirror images: to learn that they are the same class gains photos nothing, and where
+    the pictures are signs, a mirrored b is a d.
+    """
     image = Image.fromarray(picture.pixels)
     rng = np.random.default_rng(view_seed(picture))
     views = []
-    for share, x, y, mirror in rng.random((n_views, 4)):
-        kept = 0.6 + 0.4 * share
+    for share, x, y in rng.random((n_views, 3)):
+        kept = LEAST_KEPT + (1 - LEAST_KEPT) * share
         width, height = max(1, int(kept * image.width)), max(1, int(kept * image.height))
         left, top = int(x * (image.width - width)), int(y * (image.height - height))
-        view = image.crop((left, top, left + width, top + height))
-        views.append(ImageOps.mirror(view) if mirror < 0.5 else view)
+        views.append(image.crop((left, top, left + width, top + height)))
     return views
 
 
