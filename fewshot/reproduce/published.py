@@ -157,6 +157,7 @@ GAINS_REMARK = (
     "The published gains are over the network's own start, on four data sets. The +2 to +7 points "
     "(1-shot) and +1.5 to +4 (5-shot) that are often quoted from that paper are those of the "
     "transductive variant over the best earlier methods, not of fine-tuning over its start. There "
-    "the whole network is tuned (WRN-28-10); here W and b alone, over a frozen encoder of 4.9 "
-    "million parameters on 64×64 pictures."
+    "the whole network is tuned (WRN-28-10); here W and b alone, from prototypes drawn to the "
+    "classes that the encoder was trained on (inductive only), which is frozen, has 4.9 million "
+    "parameters, and sees 64×64 pictures."
 )
