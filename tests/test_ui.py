@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from html import unescape
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -293,17 +294,25 @@ def test_only_a_long_table_scrolls_by_itself() -> None:
 # Inputs
 
 
+def last(reading: Callable[..., Iterator[Any]], *given: Any) -> Any:
+    """What a reading comes to."""
+    *_, found = reading(*given)
+    return found
+
+
 def test_slots_become_a_support_set(tmp_path: Path) -> None:
     galleries = [
         [(write_png(tmp_path / "a.png"), None)],
         [],
         [(write_png(tmp_path / "b.png"), None)],
     ]
-    found = inputs.support_of_slots([" Loop ", "", "Fork"], galleries, ["", None, ""])
+    found = last(inputs.reading_slots, [" Loop ", "", "Fork"], galleries, ["", None, ""])
     assert found.classes == ("Loop", "Fork")  # the empty slot is passed over
     assert [p.name for p in found.pictures] == ["Loop/a.png", "Fork/b.png"]
     assert found.descriptions == ()  # nobody gave any
-    found = inputs.support_of_slots(["Loop", "", "Fork"], galleries, [None, "", " three\n prongs"])
+    found = last(
+        inputs.reading_slots, ["Loop", "", "Fork"], galleries, [None, "", " three\n prongs"]
+    )
     assert found.descriptions == ("", "three prongs")
 
 
@@ -322,24 +331,24 @@ def test_slots_that_are_no_support_set_say_why(
 ) -> None:
     path = write_png(tmp_path / "a.png")
     with pytest.raises(InputError, match=sentence):
-        inputs.support_of_slots(names, [[(path, None)] * count for count in counts], [""] * 2)
+        last(inputs.reading_slots, names, [[(path, None)] * count for count in counts], [""] * 2)
 
 
 def test_a_description_has_a_name_and_a_limit(tmp_path: Path) -> None:
     gallery = [(write_png(tmp_path / "a.png"), None)]
     with pytest.raises(InputError, match="Class 2 has a description but no name"):
-        inputs.support_of_slots(["Loop", ""], [gallery, []], ["", "round"])
+        last(inputs.reading_slots, ["Loop", ""], [gallery, []], ["", "round"])
     with pytest.raises(InputError, match="'Fork' has 201 characters: keep to 200"):
-        inputs.support_of_slots(["Loop", "Fork"], [gallery] * 2, ["", "a" * 201])
-    longest = inputs.support_of_slots(["Loop", "Fork"], [gallery] * 2, ["", "a" * 200])
+        last(inputs.reading_slots, ["Loop", "Fork"], [gallery] * 2, ["", "a" * 201])
+    longest = last(inputs.reading_slots, ["Loop", "Fork"], [gallery] * 2, ["", "a" * 200])
     assert longest.descriptions == ("", "a" * 200)
 
 
 def test_queries_are_counted_before_they_are_read() -> None:
     with pytest.raises(InputError, match="no picture to classify"):
-        inputs.queries_of_gallery(None)
+        last(inputs.reading_queries, None)
     with pytest.raises(InputError, match="leave out 1 "):
-        inputs.queries_of_gallery([("nowhere.png", None)] * (inputs.MAX_QUERIES + 1))
+        last(inputs.reading_queries, [("nowhere.png", None)] * (inputs.MAX_QUERIES + 1))
 
 
 def counted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -354,9 +363,9 @@ def counted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_no_picture_of_many_is_decoded_twice(tmp_path, monkeypatch) -> None:
     gallery = [(write_png(tmp_path / f"{i}.png", i % 9, i), None) for i in range(300)]
     decoded = counted_decoding(monkeypatch)
-    first = inputs.queries_of_gallery(gallery)
+    first = last(inputs.reading_queries, gallery)
     assert len(decoded) == 300
-    again = inputs.queries_of_gallery(gallery)
+    again = last(inputs.reading_queries, gallery)
     assert len(decoded) == 300 and [p.digest for p in again] == [p.digest for p in first]
 
 
@@ -446,7 +455,7 @@ def test_pictures_are_counted_before_they_are_decoded(monkeypatch: pytest.Monkey
     monkeypatch.setattr(inputs, "read_file", None)  # reading one would fail
     gallery = [("gone.png", None)] * 1_500
     with pytest.raises(InputError, match="3,000 pictures is too large: leave out 1,000"):
-        inputs.support_of_slots(["a", "b"], [gallery, gallery], [None, None])
+        last(inputs.reading_slots, ["a", "b"], [gallery, gallery], [None, None])
 
 
 def test_only_shown_slots_count() -> None:

@@ -225,7 +225,8 @@ def _card(name: str, run: Run, recipe: ClipRecipe, nouns: Sequence[str]) -> dict
 
 
 def _write(output: Path, run: Run, card: dict) -> None:
-    """Configuration and card first: weights never lack them."""
+    """Configuration and card first: weights never lack them, nor have an earlier model's means."""
+    (output / MEANS_FILE).unlink(missing_ok=True)
     weights = run.objective.network.state_dict()
     _write_json(output / CONFIG_FILE, configuration(card["architecture"]))
     _write_json(output / CARD_FILE, card)

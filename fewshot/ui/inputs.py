@@ -75,35 +75,26 @@ def reading_first(
         yield step if isinstance(step, Step) else (found, step)
 
 
-def support_of_slots(
+def reading_slots(
     names: Sequence[str | None],
     galleries: Sequence[Gallery],
     descriptions: Sequence[str | None],
-) -> SupportSet:
-    """The support set in the class slots; an empty slot is left out.
+) -> Iterator[float | SupportSet]:
+    """Read the class slots; an empty one is left out.
 
     Args:
         names: as typed, one for each slot.
         galleries: each slot's pictures.
         descriptions: as typed, one for each slot.
 
-    Returns:
-        The support set; a picture is called ``class name/file name``.
+    Yields:
+        The share read before each picture, and at last the support set, in which a picture is
+        called ``class name/file name``.
 
     Raises:
         InputError: pictures or a description without a name, a description that is too long, a
             picture that cannot be read, or whatever :func:`fewshot.images.support_set` refuses.
     """
-    *_, support = reading_slots(names, galleries, descriptions)
-    return support
-
-
-def reading_slots(
-    names: Sequence[str | None],
-    galleries: Sequence[Gallery],
-    descriptions: Sequence[str | None],
-) -> Iterator[float | SupportSet]:
-    """What :func:`support_of_slots` does: the share read before each picture, then the support."""
     total, done = sum(len(paths(gallery)) for gallery in galleries), 0
     images.check_picture_count(total)
     images.check_set_size([Path(path) for gallery in galleries for path in paths(gallery)])
@@ -138,27 +129,22 @@ def reading_slots(
     yield replace(support, descriptions=tuple(described)) if any(described) else support
 
 
-def queries_of_gallery(
+def reading_queries(
     gallery: Gallery, where: str = "under “Ask”", most: int = MAX_QUERIES
-) -> list[Picture]:
-    """The query pictures.
+) -> Iterator[float | list[Picture]]:
+    """Read the query pictures.
 
     Args:
         gallery: that holds them.
         where: it is on the page.
         most: pictures that are taken.
 
+    Yields:
+        The share read before each, and at last all of them.
+
     Raises:
         InputError: none, too many, or one that cannot be read.
     """
-    *_, pictures = reading_queries(gallery, where, most)
-    return pictures
-
-
-def reading_queries(
-    gallery: Gallery, where: str = "under “Ask”", most: int = MAX_QUERIES
-) -> Iterator[float | list[Picture]]:
-    """What :func:`queries_of_gallery` does: the share read before each picture, then all."""
     found = paths(gallery)
     if not found:
         raise InputError(f"There is no picture to classify: upload or draw one {where}.")
