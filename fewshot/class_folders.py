@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from fewshot import images
-from fewshot.images import quoted
+from fewshot.class_names import class_name, quoted, visible
 from fewshot.types import InputError, Picture
 
 # What file managers leave behind; names that start with a dot are passed over as well.
@@ -52,7 +52,7 @@ class _Found:
 
     @property
     def name(self) -> str:
-        return "/".join(images.visible(part) for part in self.parts)
+        return "/".join(visible(part) for part in self.parts)
 
 
 class _DamagedZipError(InputError):
@@ -190,7 +190,7 @@ def _class_names(
     names: dict[str, str] = {}
     for folder in folders:
         try:
-            name = images.class_name(folder)
+            name = class_name(folder)
         except InputError as error:
             skipped.append(f"The folder {quoted(folder)} makes no class: {error}")
             continue

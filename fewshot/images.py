@@ -1,4 +1,4 @@
-"""The one way in for pictures: the limits, the decoder, class names and the support set.
+"""The one way in for pictures: the limits, the decoder and the support set.
 
 Everything a person can hand over (an upload, a zip, a drawing, a folder) becomes a ``Picture``
 here, or an ``InputError`` whose one sentence can be shown as it is.
@@ -7,7 +7,6 @@ here, or an ``InputError`` whose one sentence can be shown as it is.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from fewshot import image_limits
+from fewshot.class_names import class_names, quoted
 from fewshot.types import InputError, Picture, SupportSet
 
 MB = 2**20
@@ -26,7 +26,6 @@ MAX_SET_BYTES = 300 * MB  # unpacked
 # Of files that are decoded whole, as :func:`pixels_to_decode` counts them: two or three minutes
 # of work, which a zip of a few megabytes could otherwise stretch to half an hour and more.
 MAX_SET_PIXELS = 5_000_000_000
-MAX_CLASS_NAME = 80  # characters
 # Longest side of a kept picture. No encoder here looks at more, and 2,000 kept pictures take at
 # most 1.5 GB; kept as phones take them, 2,000 photos would take 72 GB.
 KEPT_SIDE = 512
@@ -44,14 +43,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-# Marks that draw nothing: direction overrides and isolates, zero-width spaces, the soft hyphen,
-# fillers, tags.
-# The zero-width joiners U+200C and U+200D stay: Persian, Indic scripts and emoji need them.
-_UNSEEN = {"\u00ad", "\u061c", "\u180e", "\u200b", "\u200e", "\u200f", "\ufeff"}
-_UNSEEN |= {"\u034f", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"}
-_UNSEEN |= {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2060, 0x2070))}
-_UNSEEN |= {chr(code) for code in range(0xE0000, 0xE0080)}
 
 
 class SpentError(InputError):
@@ -105,47 +96,6 @@ def decode(source: bytes | Path, name: str) -> Picture:
     except Exception as error:
         raise _refusal(error, name, len(data)) from error
     return Picture(name, pixels)
-
-
-def class_name(text: str) -> str:
-    """Tidy a class name of any script.
-
-    Control characters and marks that draw nothing are dropped, runs of white space become one
-    space, and the rest is NFC-normalised; letter case is kept.
-
-    Args:
-        text: what a person typed, or a folder's name.
-
-    Returns:
-        1 to ``MAX_CLASS_NAME`` characters.
-
-    Raises:
-        InputError: nothing visible is left, or the name is too long.
-    """
-    name = visible(text)
-    # Joiners and combining marks alone would be a name nobody can see.
-    if all(unicodedata.category(character) in ("Cf", "Mn", "Me") for character in name):
-        raise InputError("A class has no name: give every class a name that can be read.")
-    if len(name) > MAX_CLASS_NAME:
-        raise InputError(
-            f"The class name {quoted(name)} has {len(name)} characters: keep to {MAX_CLASS_NAME}."
-        )
-    return name
-
-
-def class_names(texts: Sequence[str]) -> tuple[str, ...]:
-    """Tidy the names of a support set's classes.
-
-    Raises:
-        InputError: a bad or repeated name, or fewer than 2.
-    """
-    names = tuple(class_name(text) for text in texts)
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            raise InputError(f"The class name {quoted(name)} is given twice: rename one of them.")
-    if len(names) < 2:
-        raise InputError(f"A support set needs at least 2 classes, not {len(names)}: add another.")
-    return names
 
 
 def support_set(classes: Sequence[tuple[str, Sequence[Picture]]]) -> SupportSet:
@@ -248,20 +198,6 @@ def pixels_to_decode(source: bytes | Path) -> int:
 def megabytes(count: int) -> str:
     """``count`` bytes in MB, rounded up to a tenth so that over a limit never reads as at it."""
     return f"{math.ceil(count * 10 / MB) / 10:g}"
-
-
-def visible(text: str) -> str:
-    """The text with unseen characters dropped, white space collapsed, NFC-normalised."""
-    # Cs: lone surrogates, which a file name with undecodable bytes has and UTF-8 cannot write.
-    unseen = {c for c in set(text) - _UNSEEN if unicodedata.category(c) in ("Cc", "Cs")} | _UNSEEN
-    kept = "".join(c for c in text if c.isspace() or c not in unseen)
-    return unicodedata.normalize("NFC", " ".join(kept.split()))
-
-
-def quoted(name: str) -> str:
-    """The name as it stands in a message: visible, on one line, shortened, in quotes."""
-    shown = visible(name) or "unnamed"
-    return f"'{shown}'" if len(shown) <= 80 else f"'{shown[:40]}…{shown[-39:]}'"
 
 
 def _read(path: Path, name: str) -> bytes:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from fewshot import image_limits, images
-from fewshot.images import class_name, decode, support_set
+from fewshot.class_names import class_name
+from fewshot.images import decode, support_set
 from fewshot.types import InputError, Picture
 
 A, B, C, D, E, F = (

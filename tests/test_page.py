@@ -18,8 +18,8 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from fewshot.class_folders import read_class_folders
+from fewshot.class_names import quoted
 from fewshot.examples import EXAMPLE_TASKS, example_task
-from fewshot.images import quoted
 from fewshot.ui.classes_panel import MAX_SLOTS
 from fewshot.ui.evaluate_data import omniglot_is_here
 from fewshot.ui.known_names import known_names

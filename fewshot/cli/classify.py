@@ -52,9 +52,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Classify and write JSON; files that are left out are named on stderr."""
     import sys
 
+    from fewshot.class_names import visible
     from fewshot.compare import COMPARED, compare
     from fewshot.encoders.clip_models import find_clip
-    from fewshot.images import decode, visible
+    from fewshot.images import decode
     from fewshot.report import as_json, conditions
 
     settings = settings_of(arguments)
@@ -78,7 +79,8 @@ def _support(arguments: argparse.Namespace) -> tuple[SupportSet, tuple[str, ...]
     from dataclasses import replace
 
     from fewshot.class_folders import read_class_folders
-    from fewshot.images import class_names, support_set
+    from fewshot.class_names import class_names
+    from fewshot.images import support_set
 
     skipped: tuple[str, ...] = ()
     if arguments.names:

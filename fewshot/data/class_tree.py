@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from fewshot.class_folders import ClassFolders, read_class_folders
+from fewshot.class_names import quoted
 from fewshot.data.pool import Pool
-from fewshot.images import quoted
 from fewshot.types import InputError
 
 

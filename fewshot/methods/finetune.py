@@ -40,8 +40,8 @@ class FineTune(Method):
     queries, so that each is answered in the light of the others. Then the entropy of the queries'
     mean prediction counts the other way, as being sure is easiest by giving all queries one class,
     and b stays 0; this leans towards classes that occur about equally often. The softmax may be
-    less sharp there, by factors that were chosen on validation classes: one while learning, one
-    for the answers.
+    less sharp there while learning, and sharper or milder in the answers, by factors that were
+    chosen on validation classes.
 
     Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification,
     ICLR 2020, https://arxiv.org/abs/1909.02729; Chen et al.: A closer look at few-shot
@@ -111,7 +111,7 @@ class FineTune(Method):
             entropy_weight=self.settings.entropy_weight * plan.entropy_factor,
             unlabelled=None if alone else self._unit(queries),
         )
-        return weights, biases, temperature * plan.answer_factor
+        return weights, biases * plan.answer_factor, temperature * plan.answer_factor
 
 
 @torch.no_grad()

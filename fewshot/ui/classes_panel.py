@@ -13,6 +13,7 @@ from gradio.events import Dependency
 
 from fewshot import images
 from fewshot.class_folders import ClassFolders
+from fewshot.class_names import MAX_CLASS_NAME, class_name
 from fewshot.types import InputError, SupportSet
 from fewshot.ui import files, inputs
 from fewshot.ui.engine import Step
@@ -235,7 +236,7 @@ def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.Button]:
                 placeholder=f"Name of class {i + 1}",
                 show_label=False,
                 container=False,
-                max_length=images.MAX_CLASS_NAME,
+                max_length=MAX_CLASS_NAME,
                 min_width=80,
                 scale=4,
             )
@@ -342,7 +343,7 @@ def saved(*values: Any) -> str:
         if not slot.name.strip():
             raise InputError(f"Class {number} has pictures but no name: type one above.")
         files.check_kept(inputs.paths(slot.pictures))
-        folders.append((images.class_name(slot.name), inputs.paths(slot.pictures)))
+        folders.append((class_name(slot.name), inputs.paths(slot.pictures)))
     if not folders:
         raise InputError("There are no pictures to save yet: add some to a class.")
     return zip_of_folders("classes.zip", folders)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fewshot.class_names import quoted
 from fewshot.data.class_tree import pool_of
 from fewshot.data.invented import invented_alphabet
 from fewshot.data.omniglot import downloaded, load_omniglot
 from fewshot.data.pool import Pool
-from fewshot.images import quoted
 from fewshot.types import InputError
 from fewshot.ui import inputs
 from fewshot.ui.engine import Step

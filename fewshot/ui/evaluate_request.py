@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fewshot.class_names import quoted
 from fewshot.data.pool import Pool
 from fewshot.episodes import Protocol
-from fewshot.images import quoted
 from fewshot.types import InputError
 from fewshot.ui.engine import TITLES
 from fewshot.ui.markup import counted

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from fewshot.images import quoted
+from fewshot.class_names import quoted
 from fewshot.types import InputError, Picture
 
 THUMBNAIL = 128  # pixels a side

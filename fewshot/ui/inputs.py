@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from fewshot import images
 from fewshot.class_folders import ClassFolders, class_folders_in_steps
+from fewshot.class_names import class_name, quoted, visible
 from fewshot.content_cache import ContentCache
 from fewshot.types import InputError, Picture, SupportSet
 from fewshot.ui import files
@@ -101,13 +102,13 @@ def reading_slots(
     classes, described = [], []
     slots = zip(names, galleries, descriptions, strict=True)
     for number, (text, gallery, more) in enumerate(slots, start=1):
-        description = images.visible(more or "")
+        description = visible(more or "")
         if not (text or "").strip():
             if not gallery and not description:
                 continue
             what = "pictures" if gallery else "a description"
             raise InputError(f"Class {number} has {what} but no name: type one above.")
-        name = images.class_name(text)
+        name = class_name(text)
         pictures = []
         for path in paths(gallery):
             yield done / total
@@ -115,7 +116,7 @@ def reading_slots(
             pictures.append(named(read_file(path), f"{name}/{Path(path).name}"))
         if len(description) > MAX_DESCRIPTION:
             raise InputError(
-                f"The description of {images.quoted(name)} has {len(description)} characters: keep "
+                f"The description of {quoted(name)} has {len(description)} characters: keep "
                 f"to {MAX_DESCRIPTION}."
             )
         classes.append((name, pictures))
@@ -250,7 +251,7 @@ def reading_zip(path: str) -> Iterator[float | ClassFolders]:
     for found in reading_folders(Path(path)):
         if isinstance(found, ClassFolders) and len(found.classes) > MAX_CLASSES:
             raise InputError(
-                f"{images.quoted(Path(path).name)} has {len(found.classes)} classes and at most "
+                f"{quoted(Path(path).name)} has {len(found.classes)} classes and at most "
                 f"{MAX_CLASSES} are accepted here: leave some out."
             )
         yield found

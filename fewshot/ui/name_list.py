@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fewshot import images
+from fewshot.class_names import MAX_CLASS_NAME, class_name, visible
 from fewshot.types import InputError
 
 MAX_NAMES = 1_000
 # What the browser may send: far more than fits, so that too long a list is told of, not cut.
-MAX_CHARACTERS = 4 * MAX_NAMES * (images.MAX_CLASS_NAME + 1)
+MAX_CHARACTERS = 4 * MAX_NAMES * (MAX_CLASS_NAME + 1)
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ def read_names(text: str | None) -> NameList:
         InputError: fewer than 2 names or more than ``MAX_NAMES``, or one that is too long or that
             nobody can see.
     """
-    lines = [line for line in (text or "").splitlines() if images.visible(line)]
+    lines = [line for line in (text or "").splitlines() if visible(line)]
     # CLIP reads "Koala" as it reads "koala": two of them would share one answer.
     first: dict[str, str] = {}
-    for name in map(images.class_name, lines):
+    for name in map(class_name, lines):
         first.setdefault(name.casefold(), name)
     names = tuple(first.values())
     if len(names) < 2:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fewshot.images import quoted
+from fewshot.class_names import quoted
 from fewshot.types import Comparison, Picture, SupportSet
 from fewshot.ui.markup import listed
 

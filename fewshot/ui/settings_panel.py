@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from fewshot.images import quoted
+from fewshot.class_names import quoted
 from fewshot.prompts import template_sets, templates
 from fewshot.types import InputError
 from fewshot.ui import clip_files
