@@ -49,6 +49,13 @@ def test_only_classify_is_public(client: Client) -> None:
     ]
 
 
+def test_what_lies_elsewhere_is_not_fetched(client: Client, letters: str) -> None:
+    address = "https://example.com/picture.png"
+    for support, query in ((address, letters), (letters, address)):
+        with pytest.raises(AppError, match="Addresses are not fetched here: give the file itself"):
+            client.predict(handle_file(support), [handle_file(query)], api_name="/classify")
+
+
 def test_it_answers_what_the_engine_answers(
     ask: Callable, letters: str, drawings: Callable
 ) -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -856,6 +857,37 @@ def test_a_class_is_removed_once_what_is_on_its_way_is_there(
     expect(thumbnails(page, "#pictures-2")).to_have_count(8)
     page.click("#bring-back")  # what was there once it was Remove's turn
     expect(thumbnails(page, "#pictures-3")).to_have_count(8)
+
+
+def test_classes_are_replaced_once_what_is_on_its_way_is_there(
+    page: Page, drawings: Callable, zip_of: Callable
+) -> None:
+    upload(page, "#pictures-1", drawings(20, [0]))
+    page.click("#clear-all")  # so that there is something to bring back
+    expect(thumbnails(page, "#pictures-1")).to_have_count(0)
+    buttons = ("#bring-back", "#example-alphabet", "#clear-all")
+    ways = [partial(page.click, button) for button in buttons]
+    ways.append(lambda: import_zip(page, zip_of("letters.zip", n_classes=3, shots=2)))
+    for number, replace in enumerate(ways):
+        name_class(page, 1, f"Class of way {number}")
+        upload(page, "#pictures-1", drawings(20, [0]), 1)
+        with held(page, "upload?", 1) as asked:
+            page.set_input_files("#pictures-1 input[type=file]", drawings(21, range(2)))
+            while not asked:
+                page.wait_for_timeout(50)
+            replace()
+            expect(page.locator("#given.waiting")).to_be_visible()
+            page.wait_for_timeout(500)
+            expect(thumbnails(page, "#pictures-1")).to_have_count(1)
+        expect(page.locator("#given.waiting")).to_have_count(0)
+        name = page.get_by_label("Name of class 1", exact=True)
+        expect(name).not_to_have_value(f"Class of way {number}", timeout=WAIT)
+        expect(page.locator("#bring-back")).to_be_enabled(timeout=WAIT)
+        page.click("#bring-back")
+        expect(name).to_have_value(f"Class of way {number}")
+        expect(thumbnails(page, "#pictures-1")).to_have_count(3)
+        page.click("#clear-all")
+        expect(thumbnails(page, "#pictures-1")).to_have_count(0)
 
 
 # Zips

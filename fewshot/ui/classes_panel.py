@@ -16,6 +16,7 @@ from fewshot.class_folders import ClassFolders
 from fewshot.class_names import MAX_CLASS_NAME, class_name
 from fewshot.types import InputError, SupportSet
 from fewshot.ui import files, inputs
+from fewshot.ui.arrivals import ALL_ARRIVED, COUNT_UPLOADS
 from fewshot.ui.engine import Step
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import QUIET, block, class_list, escaped, notice, several
@@ -30,55 +31,10 @@ MAX_SLOT_PICTURES = 200
 N_OF_KIND = 7  # updates that :func:`slots_shown` returns
 
 
-# Takes a class out; those behind it move up, and two slots stay, if only as empty ones. In the
-# browser, where nothing is lost of what is typed or uploaded meanwhile.
-_WITHOUT = """(count, ...values) => {
-  const left = Math.max(FIRST, count - 1), of_slots = [0, 1, 2].map(() => values.splice(0, SLOTS));
-  of_slots.forEach((column, kind) => {
-    column.splice(INDEX, 1);
-    column.push(kind === 1 ? [] : "");
-  });
-  const at = (i) => document.querySelector(`#pad-${i + 1} canvas`);
-  const pads = Array.from({ length: SLOTS }, (_, i) => at(i));
-  const drawn = pads.map((pad) => pad?.taken() ?? []);
-  drawn.splice(INDEX, 1);
-  pads.forEach((pad, i) => pad?.give(drawn[i] ?? []));
-  const update = (visible) => ({ __type__: "update", visible });
-  const shown = Array.from({ length: SLOTS }, (_, i) => update(i < left));
-  return [left, ...shown, ...of_slots.flat()];
-}"""
-# Whether the buttons that do so can be pressed.
+_WITHOUT = Path(__file__).with_name("without_class.js").read_text("utf-8")
+# Whether the buttons that take a class out can be pressed.
 _LOCKED = """() => {
   document.querySelectorAll("#class-slots .remove").forEach((one) => (one.disabled = LOCKED));
-}"""
-# Pictures that arrive, and what the server makes of a gallery, go to the slot that they were meant
-# for when they set out, whichever class that has by then. So no class moves until all are there.
-_ALL_THERE = """async () => {
-  const slots = document.querySelector("#class-slots");
-  const coming = () => globalThis.uploads > 0 || slots.querySelector("canvas.sending")
-    || slots.querySelector(".pictures .progress-text"); // which Gradio hides, but puts there
-  while (coming()) {
-    slots.classList.add("waiting");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  slots.classList.remove("waiting");
-}"""
-# Of an upload to a gallery that has pictures already, Gradio shows no trace.
-_COUNT_UPLOADS = r"""
-if (globalThis.uploads === undefined) {
-  globalThis.uploads = 0;
-  const { fetch } = globalThis;
-  globalThis.fetch = async (address, ...how) => {
-    if (!/\/upload(\?|$)/.test(address)) return fetch(address, ...how);
-    globalThis.uploads++;
-    try {
-      const answer = await fetch(address, ...how);
-      await answer.clone().text();
-      return answer;
-    } finally {
-      setTimeout(() => globalThis.uploads--, 100); // once the gallery has the pictures
-    }
-  };
 }"""
 
 
@@ -170,7 +126,7 @@ def build_classes_panel() -> ClassesPanel:
         "above. A saved zip lacks descriptions and signs like / in names; pictures of an import "
         f"and TIFFs come back with at most {images.KEPT_SIDE} pixels a side.",
         elem_classes="hint",
-        js_on_load=_COUNT_UPLOADS,
+        js_on_load=COUNT_UPLOADS,
     )
     note = block(elem_id="import-note")
     columns, names, galleries, descriptions, removes = map(list, zip(*parts, strict=True))
@@ -207,15 +163,16 @@ def wire_removal(panel: ClassesPanel, remember: dict[str, Any]) -> None:
     for i, button in enumerate(panel.removes):
         # One at a time: a second click would be for a slot whose class is about to move up.
         button.click(None, js=_LOCKED.replace("LOCKED", "true"), api_visibility="private")
-        button.click(None, js=_ALL_THERE, api_visibility="private")
+        button.click(**ALL_ARRIVED)
         kept = button.click(**remember)
         # Once more, for what set out meanwhile.
-        remove = kept.success(None, js=_ALL_THERE, api_visibility="private").success(
+        remove = kept.success(**ALL_ARRIVED).success(
             None, [panel.count, *panel.slot_contents], moved, js=_without(i), **QUIET
         )
         for ended in (kept.failure, remove.then):
             ended(None, js=_LOCKED.replace("LOCKED", "false"), api_visibility="private")
         panel.events.append(remove)
+    panel.drop_list.click(**ALL_ARRIVED)
     panel.drop_list.click(**remember)
     panel.events.append(panel.drop_list.click(slots_shown, None, panel.of_kind, **QUIET))
 

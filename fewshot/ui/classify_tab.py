@@ -14,6 +14,7 @@ from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import PRESETS, get_preset
 from fewshot.report import conditions
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
+from fewshot.ui.arrivals import ALL_ARRIVED
 from fewshot.ui.busy import (
     STOPPED,
     RunButtons,
@@ -129,6 +130,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     example = partial(gr.on, [button.click for button in examples])
     example(**wait)
     example(None, None, unsent, js="() => ''", **QUIET)
+    example(**ALL_ARRIVED)
     example(None, js=_CLEAR_PADS, api_visibility="private")
     example(**remember)
     load = example(load_example, None, filled, **QUIET)
@@ -159,12 +161,14 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     # Not behind others in the queue, which may be full.
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
     emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
+    clear.click(**ALL_ARRIVED)
     clear.click(None, js=_CLEAR_PADS, api_visibility="private")
     clear.click(**remember)
     classes_panel.wire_removal(classes, remember)
     imports = _wire_import(classes, undo, remember["inputs"])
     waiting = json.dumps(gr.update(value="Bringing it back"))
     undo.button.click(None, None, undo.button, js=f"() => ({waiting})", **QUIET)
+    undo.button.click(**ALL_ARRIVED)
     back = undo.button.click(brought_back, remember["inputs"], [*undo.outputs, *filled], **QUIET)
     ready = json.dumps(gr.update(value=undo.button.value))
     for ended in (back.success, back.failure):
@@ -185,7 +189,8 @@ def _wire_import(classes: ClassesPanel, undo: Undo, given: list[Any]) -> Depende
     button, reads = classes.upload, {"concurrency_id": "zip", "concurrency_limit": 2, **QUIET}
     waiting = [gr.update(interactive=False), progress_bar("Reading the zip")]
     button.upload(None, None, [button, classes.note], js=f"() => {json.dumps(waiting)}", **QUIET)
-    imports = button.upload(inputs.read_ahead, button, None, **reads).then(
+    read = button.upload(inputs.read_ahead, button, None, **reads)
+    imports = read.then(**ALL_ARRIVED).then(
         import_remembered, [button, *given], [*undo.outputs, *classes.outputs], **reads
     )
     imports.failure(None, None, classes.note, js="() => ''", **QUIET)

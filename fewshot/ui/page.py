@@ -6,6 +6,7 @@ import gradio as gr
 
 from fewshot.ui import style
 from fewshot.ui.about_tab import build_about_tab
+from fewshot.ui.addresses import refuse_addresses
 from fewshot.ui.api import build_api
 from fewshot.ui.classify_tab import build_classify_tab
 from fewshot.ui.evaluate_tab import build_evaluate_tab
@@ -60,6 +61,7 @@ def serve(
     Raises:
         OSError: the port is taken.
     """
+    refuse_addresses()
     _, url, _ = page.launch(
         server_name=host,
         server_port=port,
