@@ -30,6 +30,9 @@ MAX_SET_PIXELS = 5_000_000_000
 # most 1.5 GB; kept as phones take them, 2,000 photos would take 72 GB.
 KEPT_SIDE = 512
 
+# Of 255: what could not be seen on white.
+NEARLY_WHITE = 250
+
 # Pillow has forty parsers; a stranger's bytes reach these six only.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
@@ -71,6 +74,8 @@ class Budget:
 def decode(source: bytes | Path, name: str) -> Picture:
     """Decode one picture file: the first frame, upright, on white, in 8-bit RGB.
 
+    White on nothing would be nothing on white, and so is laid on black.
+
     Limits are checked before the work they limit: the file's size before it is read, the
     picture's size before its pixels are decoded. Colour profiles are ignored.
 
@@ -94,7 +99,7 @@ def decode(source: bytes | Path, name: str) -> Picture:
     # Pillow's parsers let almost anything escape on bad bytes: OSError, SyntaxError, ValueError,
     # struct.error, KeyError, EOFError, zlib.error, MemoryError. What each means is decided once.
     except Exception as error:
-        raise _refusal(error, name, len(data)) from error
+        raise _refusal(error, name, data) from error
     return Picture(name, pixels)
 
 
@@ -223,7 +228,7 @@ def _check_pixels(width: int, height: int, name: str) -> None:
         )
 
 
-def _refusal(error: Exception, name: str, count: int) -> InputError:
+def _refusal(error: Exception, name: str, data: bytes) -> InputError:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         # Pillow's own limit, raised before the size can be asked for.
         certain = 2 if isinstance(error, Image.DecompressionBombError) else 1
@@ -234,9 +239,11 @@ def _refusal(error: Exception, name: str, count: int) -> InputError:
         what = str(error)
     elif isinstance(error, Image.UnidentifiedImageError):
         what = "is not a picture that can be read: give a JPEG, PNG, WebP, BMP, TIFF or GIF file"
+        if data[4:8] == b"ftyp":
+            what += ", not HEIC, AVIF or a film"
     else:
         what = "is cut short, damaged or of an unusual kind: save it again as PNG or JPEG"
-    size = "1 byte" if count == 1 else f"{count:,} bytes"
+    size = "1 byte" if len(data) == 1 else f"{len(data):,} bytes"
     return InputError(f"{quoted(name)} ({size}) {what}.")
 
 
@@ -257,7 +264,7 @@ def _pixels_of_file(image: Image.Image, name: str) -> np.ndarray:
 
 
 def _finish(image: Image.Image, turn: Image.Transpose | None = None) -> np.ndarray:
-    """``(h, w, 3)`` uint8, at most ``KEPT_SIDE`` a side, on white, of any 8-bit image."""
+    """``(h, w, 3)`` uint8, at most ``KEPT_SIDE`` a side, on paper, of any 8-bit image."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
     if image.mode != mode:
         image = image.convert(mode)
@@ -265,11 +272,18 @@ def _finish(image: Image.Image, turn: Image.Transpose | None = None) -> np.ndarr
     if size != image.size:  # before the rest, which then costs next to nothing
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     if mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
+        paper = Image.new("RGBA", image.size, _paper(image))
+        image = Image.alpha_composite(paper, image).convert("RGB")
     if turn is not None:
         image = image.transpose(turn)
     return np.asarray(image)
+
+
+def _paper(image: Image.Image) -> str:
+    """What an RGBA picture is laid on: black where all that is to be seen of it is white."""
+    pixels = np.asarray(image)
+    seen = pixels[pixels[..., 3] >= 128]  # (n, 4)
+    return "black" if len(seen) and seen[:, :3].min() >= NEARLY_WHITE else "white"
 
 
 def _kept_size(width: int, height: int) -> tuple[int, int]:

@@ -209,6 +209,15 @@ def test_transparent_pixels_do_not_bleed_their_colour_when_reduced():
     assert (pixels[..., 0] - pixels[..., 1]).max() <= 1  # never redder than green
 
 
+def test_white_on_nothing_is_laid_on_black():
+    see = np.array([[[255, 255, 250, 255], [9, 9, 9, 0], [255, 255, 255, 51]]], np.uint8)
+    white = [[[255, 255, 250], [0, 0, 0], [51, 51, 51]]]
+    assert decode(encoded(Image.fromarray(see), "PNG"), "x").pixels.tolist() == white
+    see[0, 0, 0] = 249  # not white: as ever
+    other = [[[249, 255, 250], [255, 255, 255], [255, 255, 255]]]
+    assert decode(encoded(Image.fromarray(see), "PNG"), "x").pixels.tolist() == other
+
+
 # --- orientation -----------------------------------------------------------------------------
 
 # How a camera stores UPRIGHT under each value of the EXIF tag.
@@ -398,6 +407,8 @@ def test_not_pictures_at_all():
     assert "'zero.png'" in refusal(png(0, 5, 8, 2, b""), "zero.png")
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
     assert "'x.svg' (41 bytes) is not a picture" in refusal(svg, "x.svg")
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    assert refusal(heic, "a.heic").endswith("or GIF file, not HEIC, AVIF or a film.")
 
 
 def test_names_in_messages_stay_on_one_short_line():

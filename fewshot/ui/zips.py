@@ -16,6 +16,8 @@ from fewshot.ui.markup import QUIET
 
 # What some file system takes for something else than a letter of a name.
 _RESERVED = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
+# Windows takes these for devices, whatever the letters' case and with any ending.
+_DEVICES = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)}
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # always the same, so that the same content is the same file
 
 
@@ -81,7 +83,8 @@ def hand_out(button: gr.Button, make: Callable[..., str], given: Sequence[Any], 
 def _folder_name(label: str) -> str:
     """The label as near as file systems allow; never hidden, never a path."""
     name = label.translate(_RESERVED).rstrip(". ")
-    return f"_{name}" if name.startswith(".") or not name else name
+    device = name.partition(".")[0].rstrip().casefold() in _DEVICES
+    return f"_{name}" if name.startswith(".") or not name or device else name
 
 
 def _distinct(names: Iterable[str], more_than_case: bool) -> list[str]:
