@@ -13,6 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
@@ -859,6 +860,46 @@ def test_a_class_is_removed_once_what_is_on_its_way_is_there(
     expect(thumbnails(page, "#pictures-3")).to_have_count(8)
 
 
+def test_all_columns_are_in_sight_and_the_answers_come_into_view(
+    page: Page, drawings: Callable
+) -> None:
+    two_classes(page, drawings)
+    name_class(page, 1, "A_folder_of_" + "very_long_names_" * 3)
+    name_class(page, 2, "Incomprehensibilities" * 3)
+    upload(page, "#queries", drawings(14, [5]))
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    classify(page)
+    expect(page.locator("#results h2")).to_be_in_viewport()
+    frame = page.locator(".table-frame")
+    assert frame.evaluate("f => f.scrollWidth <= f.clientWidth")
+    heads = [head.bounding_box() for head in page.locator("table.queries thead th").all()[1:6]]
+    assert max(h["width"] for h in heads) - min(h["width"] for h in heads) < 2
+
+
+def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Callable) -> None:
+    two_classes(page, drawings)
+    page.locator("#class-2 .describe button").click()
+    page.get_by_label("Description of class 2").fill("with three prongs")
+    open_tab(page, "Names alone")
+    page.fill("#names textarea", "heart\nstar")
+    page.reload()
+    expect(page.get_by_label("Name of class 2", exact=True)).to_have_value("Fork", timeout=WAIT)
+    assert class_names(page) == ["Loop", "Fork"]
+    expect(thumbnails(page, "#queries")).to_have_count(1)
+    open_tab(page, "Names alone")
+    expect(page.locator("#names textarea")).to_have_value("heart\nstar")
+    open_tab(page, "Classify")
+    classify(page)
+    assert labels(page) == ["Loop"] * 3
+    import_zip(page, zip_of("letters.zip", 12, 1))
+    expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+    page.reload()
+    expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+    expect(page.locator(".slot")).to_have_count(0)
+    classify(page)
+    assert all(label.startswith("Letter") for label in labels(page))
+
+
 def test_classes_are_replaced_once_what_is_on_its_way_is_there(
     page: Page, drawings: Callable, zip_of: Callable
 ) -> None:
@@ -974,6 +1015,21 @@ def test_what_is_missing_is_said_in_a_sentence(page: Page, drawings: Callable) -
     expect(problem).to_have_count(0)  # with what was wrong
     expect(page.locator("#classify")).to_be_enabled()
     expect(thumbnails(page, "#pictures-1")).to_have_count(1)
+
+
+def test_photos_taken_for_drawings_are_told_as_they_come(page: Page, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).resize((96, 96))
+    smooth.save(tmp_path / "photo.png")
+    upload(page, "#pictures-2", [str(tmp_path / "photo.png")])
+    note = page.locator("#preset-note")
+    expect(note).to_contain_text("choose Photos under “Kind of pictures”")
+    page.get_by_label("Photos").check()
+    expect(note).to_be_hidden()
+    page.get_by_label("Drawings").check()
+    expect(note).to_be_visible()
+    page.click("#example-alphabet")
+    expect(note).to_be_hidden(timeout=WAIT)
 
 
 def test_photos_without_the_chosen_clip_say_what_to_do(page: Page, drawings: Callable) -> None:

@@ -1202,6 +1202,26 @@ def test_what_was_shown_is_remarked_on() -> None:
     assert "'c' and 2 more" in blank_supports(list("abcde"))
 
 
+def test_what_was_given_comes_back_as_far_as_its_files_are_there() -> None:
+    from fewshot.ui import classes_panel, files
+    from fewshot.ui.reload import classify_again
+
+    kept = files.kept_file("a.png", b"whatever")
+    slots = [["Loop", [kept, "/etc/passwd", kept + "x", None], ""], ["Fork", [kept], "of iron"]]
+    given = {"preset": "photos", "zip": "", "slots": slots, "queries": [kept, "gone.png"]}
+    with pytest.warns(UserWarning, match="4 pictures are no longer kept here"):
+        *classes, queries, preset = classify_again(json.dumps(given))
+    expected = [classes_panel.Slot("Loop", [kept]), classes_panel.Slot("Fork", [kept], "of iron")]
+    assert classes == classes_panel.filled(expected)
+    assert (queries, preset) == ([kept], "photos")
+    unchanged = [gr.skip()] * (classes_panel.N_OUTPUTS + 2)
+    for nonsense in ("", "no JSON", "[]", "7", '{"slots": 3}', json.dumps(given | {"zip": None})):
+        assert classify_again(nonsense) == unchanged
+    of_zip = json.dumps(given | {"zip": "../../etc/passwd", "queries": [], "slots": []})
+    with pytest.warns(UserWarning, match="is no longer kept here"):
+        assert classify_again(of_zip)[: classes_panel.N_OF_KIND] == classes_panel.slots_shown()
+
+
 def test_a_blank_query_is_marked_and_the_others_are_not() -> None:
     full = replace(comparison(finetune=answer(0.2, 0.3)), without_ink=(Blank("q1.png", 1),))
     for query, blank in ((0, False), (1, True)):

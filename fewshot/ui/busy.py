@@ -132,15 +132,17 @@ def ask_to_stop(stopping: dict[str, bool]) -> Any:
 def arrived_js(results: str) -> str:
     """For the browser, given what was asked for and what is answered: says aloud how a run ended.
 
-    Where the results lie below the inputs, by the limit of style.css, it goes there as well.
+    It goes to where the results begin as well, if that is out of sight above or below.
 
     Args:
         results: CSS selector.
     """
     return f"""(asked, answered) => {{
       {_aloud('asked === answered ? "The answers are here." : "Stopped."')}
-      if (asked !== answered || !matchMedia("(max-width: 860px)").matches) return;
-      document.querySelector("{results}").scrollIntoView({{behavior: "smooth"}});
+      const place = document.querySelector("{results}"), {{ top }} = place.getBoundingClientRect();
+      if (asked !== answered || (top >= 0 && top < innerHeight / 2)) return;
+      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      place.scrollIntoView({{behavior: still ? "instant" : "smooth"}});
     }}"""
 
 

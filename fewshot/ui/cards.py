@@ -250,4 +250,6 @@ def _cell(results: Results, query: int, name: str) -> str:
     kind = "" if answer is None else "right" if label == answer else "wrong"
     sign = {"": "", "right": '<i class="right">✓</i>', "wrong": '<i class="wrong">✗</i>'}[kind]
     top = float(result.prediction.probabilities[query].max())
-    return f"<td><b>{escaped(label)}</b> <span>{percent(top)}</span>{sign}</td>"
+    whole = f' title="{escaped(label)}"' if len(label) > SHORT_WORD else ""  # it may be cut
+    breakable = escaped(label).replace("_", "_<wbr>")  # as names of folders are
+    return f"<td><b{whole}>{breakable}</b> <span>{percent(top)}</span>{sign}</td>"

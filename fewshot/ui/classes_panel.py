@@ -29,6 +29,7 @@ FIRST_SLOTS = 2
 # More than this are shown as a list even in a few classes: a slot shows each of its pictures.
 MAX_SLOT_PICTURES = 200
 N_OF_KIND = 7  # updates that :func:`slots_shown` returns
+N_OUTPUTS = N_OF_KIND + 1 + 4 * MAX_SLOTS  # that :func:`filled` returns
 
 
 _WITHOUT = Path(__file__).with_name("without_class.js").read_text("utf-8")
@@ -247,8 +248,10 @@ def filled(slots: Sequence[Slot], note: str = "") -> list[Any]:
 def listed(path: str, found: ClassFolders, note: str = "") -> list[Any]:
     """Updates for the panel's outputs that show an imported zip as a list; slots keep theirs."""
     hidden, visible = gr.update(visible=False), gr.update(visible=True)
-    # Gradio's folder is named by the content: for outdated.js another zip is another listing.
-    compact = class_list(Path(path).name, found.classes, Path(path).parent.name)
+    # Gradio's folder is named by the content: for outdated.js another zip is another listing, and
+    # reload.py finds it again.
+    content = "/".join(Path(path).parts[-2:])
+    compact = class_list(Path(path).name, found.classes, content)
     return [path, True, visible, compact, hidden, note, hidden, *[gr.skip()] * (1 + 4 * MAX_SLOTS)]
 
 

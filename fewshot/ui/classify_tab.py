@@ -30,11 +30,13 @@ from fewshot.ui.busy import (
 from fewshot.ui.classes_panel import ClassesPanel
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
+from fewshot.ui.kind import wire_kind
 from fewshot.ui.look_run import given_in_steps, run_look
 from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
 from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
 from fewshot.ui.pictures import picture_gallery
+from fewshot.ui.reload import CLASSIFY_GIVEN, classify_again, outlive_reload
 from fewshot.ui.remarks import remarks
 from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import (
@@ -147,11 +149,13 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     )
     # Of the row that is chosen by now.
     looking.success(
-        shown(results_panel.cards_with_looks), [results.kept, results.row, results.looks],
+        results_panel.cards_after_look, [results.kept, results.row, results.looks],
         results.cards, **QUIET,
     )  # fmt: skip
-    sort.click(**ask)
-    wire_sorting(sort_by, sort, [results.kept, outdated.asked, outdated.answered, queries])
+    # Not outdated.asked: a run may be on its way, whose end is told by that.
+    sorting = gr.Textbox(visible=False)
+    sort.click(**(ask | {"outputs": sorting}))
+    wire_sorting(sort_by, sort, [results.kept, sorting, outdated.answered, queries])
     for each in [load, *runs, looking]:  # however it ends
         each.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     for each in runs:
@@ -163,7 +167,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     emptied = [*filled, outdated.answered, outdated.problem, *results.outputs]
     clear.click(**ALL_ARRIVED)
     clear.click(None, js=_CLEAR_PADS, api_visibility="private")
-    clear.click(**remember)
+    kept = clear.click(**remember)
     classes_panel.wire_removal(classes, remember)
     imports = _wire_import(classes, undo, remember["inputs"])
     waiting = json.dumps(gr.update(value="Bringing it back"))
@@ -173,10 +177,13 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     ready = json.dumps(gr.update(value=undo.button.value))
     for ended in (back.success, back.failure):
         ended(None, None, undo.button, js=f"() => ({ready})", **QUIET)
-    clearing = clear.click(cleared, None, emptied, **QUIET)
+    clearing = kept.success(cleared, None, emptied, **QUIET)
     keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])
-    preset.change(preset_warning, [preset, settings.model], preset_note, **QUIET)
-    settings.status.change(preset_warning, [preset, settings.model], preset_note, **QUIET)
+    wire_kind(preset, preset_note, classes, settings)
+    outlive_reload(
+        page, "classify", held, CLASSIFY_GIVEN, classify_again,
+        [*classes.outputs, queries, preset],
+    )  # fmt: skip
     page.load(fill_models, None, [settings.model, settings.status, settings.download], **QUIET)
     return settings
 
@@ -290,14 +297,3 @@ def cleared() -> list[Any]:
     """Updates for all inputs and results: as at the start, but for preset and settings."""
     shown = ["", "", *results_panel.nothing_shown()]
     return [*classes_panel.filled([]), [], gr.skip(), {}, "", *shown]
-
-
-@shown
-def preset_warning(preset: str, model: str | None) -> str:
-    """HTML that says before a run what would stop it."""
-    if preset != "photos":
-        return ""
-    found = clip_files.whereabouts(model)
-    if found.here:
-        return ""
-    return notice(f"Photos are looked at through CLIP. {escaped(found.sentence)}", "problem")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from fewshot.class_names import quoted
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import get_preset
 from fewshot.prompts import templates
@@ -206,7 +207,7 @@ def look_in_steps(
     Raises:
         InputError: a setting out of range, an unknown preset, or no method can be had.
     """
-    yield Step(0.0, "Waking the engine")
+    yield Step(0.0, "Fitting the methods")
     from fewshot.compare import CACHE, fit
     from fewshot.occlusion import Copies, look_at, reliance
 
@@ -221,7 +222,8 @@ def look_in_steps(
             if isinstance(seen, Copies):
                 copies[digest] = seen
             else:
-                yield Step((done + seen) / len(encoders), "Covering one part after another")
+                share = (done + seen) / len(encoders)
+                yield Step(share, f"Covering parts of {quoted(queries[number].name)}")
     found = {}
     for name, one in fitted.items():
         seen = copies[one.encoder.digest]

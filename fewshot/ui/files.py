@@ -56,6 +56,15 @@ def kept_stream(name: str, write: Callable[[BinaryIO], object]) -> str:
     return str(path)
 
 
+def is_kept(path: str) -> bool:
+    """Whether this is the path of a file in the folder for visitors' files."""
+    try:
+        found = Path(path).resolve()
+        return found.is_relative_to(Path(get_upload_folder()).resolve()) and found.is_file()
+    except (OSError, ValueError):  # no path at all
+        return False
+
+
 def check_kept(paths: Iterable[str]) -> None:
     """Raise InputError for the first file that is no longer there."""
     for path in map(Path, paths):

@@ -30,6 +30,7 @@ from fewshot.ui.names_results import names_html, summary
 from fewshot.ui.outdated import build_outdated, keep_watch
 from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
 from fewshot.ui.pictures import picture_gallery
+from fewshot.ui.reload import outlive_reload, read_kept, still_here, tell_of_gone
 from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import SettingsPanel, model_status
 
@@ -45,10 +46,17 @@ _WHERE = "under Settings in the Classify tab"
 _READING = "Reading names and pictures"
 
 
-def build_names_tab(settings: SettingsPanel) -> None:
+# What is given there, for after a reload; see fewshot.ui.reload.
+_GIVEN = """((names, template, queries) => (
+  { names: names ?? "", template, queries: (queries ?? []).map(({ image }) => image?.path) }
+))"""
+
+
+def build_names_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
     """Lay out the tab and wire it.
 
     Args:
+        page: whose loading puts back what was given before a reload.
         settings: of the Classify tab, where the CLIP model is chosen and its pace is told.
     """
     with gr.Row(elem_classes="halves"):
@@ -96,6 +104,19 @@ def build_names_tab(settings: SettingsPanel) -> None:
     keep_watch(outdated, held, [run])
     run.success(model_status, settings.model, [settings.status, settings.download], **QUIET)
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
+    given = [names, template, queries]
+    outlive_reload(page, "names", given, _GIVEN, given_again, given)
+
+
+@shown
+def given_again(kept: str) -> list[Any]:
+    """Updates for the names, the template and the pictures, of what was kept as JSON, or ""."""
+    match read_kept(kept):
+        case {"names": str(names), "template": str(template), "queries": [*asked]}:
+            queries = still_here(asked)
+            tell_of_gone(len(asked) - len(queries))
+            return [names[:MAX_CHARACTERS], template, queries]
+    return [gr.skip()] * 3
 
 
 @shown

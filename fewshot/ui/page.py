@@ -34,7 +34,7 @@ def build_page() -> gr.Blocks:
             with gr.Tab("Classify"):
                 settings = build_classify_tab(page)
             with gr.Tab("Names alone"):
-                build_names_tab(settings)
+                build_names_tab(page, settings)
             with gr.Tab("Evaluate"):
                 build_evaluate_tab(settings)
             with gr.Tab("How it works"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from fewshot.class_names import quoted
 from fewshot.types import Comparison, Picture, SupportSet
 from fewshot.ui.markup import listed
 
+T = TypeVar("T")
 MOST_NAMED = 3  # pictures of a kind
 # So many are looked at, evenly over the classes, to tell photos from drawings.
 SAMPLE = 24
@@ -59,15 +61,19 @@ def photographed(pictures: Sequence[Picture]) -> str:
     """On photos that are taken for drawings; nothing where they are drawings."""
     from fewshot.encoders.ink import half_tones
 
-    if not pictures:
-        return ""
-    places = np.unique(np.linspace(0, len(pictures) - 1, SAMPLE).round().astype(int))
-    if np.median([half_tones(pictures[i].pixels) for i in places]) < PHOTOGRAPHIC:
+    some = evenly(pictures)
+    if not some or np.median([half_tones(one.pixels) for one in some]) < PHOTOGRAPHIC:
         return ""
     return (
         "These look like photos, and as drawings only their outlines are seen: choose Photos "
         "under “Kind of pictures”."
     )
+
+
+def evenly(things: Sequence[T]) -> list[T]:
+    """At most ``SAMPLE`` of them, from the first to the last."""
+    places = np.unique(np.linspace(0, len(things) - 1, SAMPLE).round().astype(int))
+    return [things[i] for i in places] if things else []
 
 
 def _some(names: Sequence[str]) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 
 import gradio as gr
 
+from fewshot.class_names import quoted
 from fewshot.report import as_csv, as_json
 from fewshot.types import Comparison, InputError
 from fewshot.ui import files
 from fewshot.ui.cards import cards_html, table_html
 from fewshot.ui.errors import shown
-from fewshot.ui.markup import QUIET, block
+from fewshot.ui.markup import QUIET, block, escaped
 from fewshot.ui.results import Results
 from fewshot.ui.similarities import similarities_html
 
@@ -117,6 +118,15 @@ def cards_of_row(
     if not isinstance(row, int) or not 0 <= row < len(still_kept(results).queries):
         raise InputError("There is no such row: press Classify again.")
     return cards_with_looks(results, row, looks), row
+
+
+@shown
+def cards_after_look(results: Results | None, row: int, looks: Looks | None) -> str:
+    """As :func:`cards_with_looks`, and told where the look is if another row was chosen since."""
+    if looks and looks[0] != row:
+        where = quoted(still_kept(results).comparison.queries[looks[0]])
+        gr.Info(f"What the answers rest on is shown in the row of {escaped(where)}.")
+    return cards_with_looks(results, row, looks)
 
 
 def cards_with_looks(results: Results | None, row: int, looks: Looks | None) -> str:

@@ -54,7 +54,15 @@ def shown_text_map(results: Results, classes: np.ndarray) -> str:
         return ""
     cosines = clip.shown_scores[np.ix_(pictures, classes)]  # (r, c)
     names = [f"<span>{escaped(results.comparison.classes[i])}</span>" for i in classes]
-    caption = "<b>Your pictures × names</b>: what CLIP sees of each name in the pictures you showed"
+    parts = []
+    if len(pictures) < (n_pictures := len(results.files)):
+        parts.append(f"the {len(pictures)} most similar, of {n_pictures:,}")
+    if len(classes) < (n_classes := len(results.comparison.classes)):
+        parts.append(f"{len(classes)} of {n_classes:,} names")
+    caption = (
+        "<b>Your pictures × names</b>: what CLIP sees of each name in the pictures you showed"
+        f"{_in_brackets(parts)}"
+    )
     return heat_map_html(caption, cosines, _supports(results), names)
 
 
@@ -94,4 +102,8 @@ def _left_out(results: Results, n_shown: int, n_all: int, what: str) -> str:
         parts.append(f"the {n_shown:,} {what}, of {n_all:,}")
     if len(results.queries) > MOST_COLUMNS:
         parts.append(f"the first {MOST_COLUMNS} pictures, of {len(results.queries):,}")
+    return _in_brackets(parts)
+
+
+def _in_brackets(parts: list[str]) -> str:
     return f" ({'; '.join(parts)})" if parts else ""
