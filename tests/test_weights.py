@@ -302,7 +302,7 @@ def test_large_requests_are_split_without_a_trace(path: Path, monkeypatch) -> No
     encoder = DrawingsEncoder("x", path)
     many = pictures(5)
     whole, views = encoder.embed(many), encoder.embed_views(many, 3)
-    monkeypatch.setattr("fewshot.encoders.drawings.BATCH", 2)
+    monkeypatch.setattr(encoder, "_batch", 2)
     np.testing.assert_allclose(encoder.embed(many), whole, atol=1e-5)
     np.testing.assert_allclose(encoder.embed_views(many, 3), views, atol=1e-5)
 

@@ -11,17 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.device import autocast, best_device
-from fewshot.encoders.base import Box, Encoder
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
-from fewshot.encoders.ink import INK_VERSION, drawing_frame
-from fewshot.encoders.ink_views import VIEWS_NAME, ink_of, views_of
+from fewshot.encoders.ink import INK_VERSION
+from fewshot.encoders.ink_encoder import InkEncoder
+from fewshot.encoders.ink_views import VIEWS_NAME
 from fewshot.encoders.pair_head import PairHead
 from fewshot.encoders.relation_head import RelationHead
 from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
 from fewshot.metrics import normalise
 from fewshot.types import InputError, Picture
 
-BATCH = 256
 # An embedding is the mean over the drawing and this many views of it. On held-out characters views
 # add 0.1 to 0.2 points to what the prototype's encoder knows at one look, and 16 no more than 8.
 AVERAGED = 8
@@ -29,13 +28,11 @@ AVERAGED = 8
 Head = TypeVar("Head", bound=nn.Module)
 
 
-class DrawingsEncoder(Encoder):
+class DrawingsEncoder(InkEncoder):
     """A checkpoint of this project: embeddings of any picture of a drawing.
 
     They have length 1 unless the card's architecture says that their lengths were learned.
     """
-
-    family = "drawings"
 
     def __init__(self, name: str, path: Path) -> None:
         """Load a checkpoint.
@@ -75,23 +72,9 @@ class DrawingsEncoder(Encoder):
         Where lengths were learned, it is the plain mean.
         """
         ink = self._ink(pictures)
-        plain = self._embed([part.unsqueeze(1).float() / 255 for part in ink.split(BATCH)])
         views = self._embed_views(ink, pictures, AVERAGED)
-        mean = (plain + views.sum(1)) / (1 + AVERAGED)
+        mean = (self._embed(self._plain(ink)) + views.sum(1)) / (1 + AVERAGED)
         return normalise(mean) if self.unit_norm else mean
-
-    def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
-        """See :class:`Encoder`: random affine and elastic views of the ink."""
-        return self._embed_views(self._ink(pictures), pictures, n_views)
-
-    def blind_to(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """See :class:`Encoder`: those without ink."""
-        inked = ink_of(pictures, self._size).flatten(1).any(1).tolist()
-        return [picture for picture, any_ink in zip(pictures, inked, strict=True) if not any_ink]
-
-    def region(self, picture: Picture) -> Box:
-        """See :class:`Encoder`: the drawing, as it is framed, where there is one."""
-        return drawing_frame(picture.pixels) or super().region(picture)
 
     def pair_head(self) -> PairHead:
         """See :class:`Encoder`."""
@@ -100,15 +83,6 @@ class DrawingsEncoder(Encoder):
     def relation_head(self) -> RelationHead:
         """See :class:`Encoder`."""
         return self._relation or super().relation_head()
-
-    def _ink(self, pictures: Sequence[Picture]) -> Tensor:
-        """``(n, size, size)`` uint8 on the device."""
-        return ink_of(pictures, self._size).to(self._device)
-
-    def _embed_views(self, ink: Tensor, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
-        """``(n, size, size)`` ink and its pictures to ``(n, n_views, dim)``."""
-        x = self._embed(views_of(ink, pictures, n_views, BATCH))
-        return x.reshape(len(pictures), n_views, self.dim)
 
     @torch.inference_mode()
     def _embed(self, batches: Iterable[Tensor]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +13,16 @@ from torch import Tensor
 
 from fewshot.data.cache import cache_folder
 from fewshot.device import autocast, best_device
-from fewshot.encoders.base import Encoder
 from fewshot.encoders.ink import INK_VERSION
-from fewshot.encoders.ink_views import VIEWS_NAME, ink_of, views_of
+from fewshot.encoders.ink_encoder import InkEncoder
+from fewshot.encoders.ink_views import VIEWS_NAME
 from fewshot.encoders.koch import SIDE, UNITS, Koch
 from fewshot.encoders.pair_head import PairHead
 from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
-from fewshot.types import InputError, Picture
+from fewshot.types import InputError
 
 # Names the weights file, where it lies elsewhere than in the cache.
 VARIABLE = "FEWSHOT_KOCH"
-# Pictures at a time: the first layer makes 2.4 MB of each.
-BATCH = 32
 
 
 def find_koch() -> Path:
@@ -43,14 +41,15 @@ def find_koch() -> Path:
     return path
 
 
-class KochEncoder(Encoder):
+class KochEncoder(InkEncoder):
     """The 4096 sigmoid units of :class:`fewshot.encoders.koch.Koch`: each 0..1, of any length."""
 
     name = "koch"
-    family = "drawings"
     dim = UNITS
     unit_norm = False
     temperature = 1.0
+    _size = SIDE
+    _batch = 32  # the first layer makes 2.4 MB of each
 
     def __init__(self, path: Path) -> None:
         """Load a checkpoint of ``train koch``.
@@ -75,17 +74,6 @@ class KochEncoder(Encoder):
         # Another one: methods compare on the CPU, wherever the network goes.
         self._head = copy.deepcopy(network.head).eval()
         self._network = network.eval().to(self._device, memory_format=torch.channels_last)
-
-    def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
-        """See :class:`Encoder`."""
-        parts = ink_of(pictures, SIDE).to(self._device).split(BATCH)
-        return self._embed(part.unsqueeze(1).float() / 255 for part in parts)
-
-    def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
-        """See :class:`Encoder`: random affine and elastic views of the ink."""
-        ink = ink_of(pictures, SIDE).to(self._device)
-        x = self._embed(views_of(ink, pictures, n_views, BATCH))
-        return x.reshape(len(pictures), n_views, self.dim)
 
     def pair_head(self) -> PairHead:
         """The network's own."""

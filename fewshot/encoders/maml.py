@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from fewshot.encoders.base import Encoder
 from fewshot.encoders.convnet import ConvNetConfig
 from fewshot.encoders.ink import INK_VERSION
-from fewshot.encoders.ink_views import ink_of, views_of
+from fewshot.encoders.ink_encoder import InkEncoder
 from fewshot.encoders.maml_network import AdaptableConvNet, InnerLoop, MamlNetwork
 from fewshot.encoders.weights import load_card, load_weights, sha256, without_prefix
-from fewshot.types import InputError, Picture
-
-BATCH = 256
+from fewshot.types import InputError
 
 
-class MamlEncoder(Encoder):
-    """A picture's "embedding" is its ink, as a vector: MAML learns from pictures, not vectors.
+class MamlEncoder(InkEncoder):
+    """A picture's "embedding" is its ink, 0..1, as a vector: MAML learns from pictures.
 
     Not of unit length. What makes it an embedding in the usual sense, another one for every task,
     is :meth:`maml_network`.
     """
 
-    family = "drawings"
     unit_norm = False
 
     def __init__(self, name: str, path: Path) -> None:
@@ -58,16 +55,9 @@ class MamlEncoder(Encoder):
         network = network.eval().requires_grad_(False)
         self._network = network.to(memory_format=torch.contiguous_format)
 
-    def embed(self, pictures: Sequence[Picture]) -> np.ndarray:
-        """The ink, 0..1: ``(n, size²)`` float32."""
-        return ink_of(pictures, self._size).flatten(1).numpy().astype(np.float32) / 255
-
-    def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
-        """See :class:`Encoder`: random affine and elastic views of the ink."""
-        ink = ink_of(pictures, self._size)
-        views = torch.cat(list(views_of(ink, pictures, n_views, BATCH)))
-        return views.view(len(pictures), n_views, self.dim).numpy()
-
     def maml_network(self) -> MamlNetwork:
         """See :class:`Encoder`."""
         return self._network
+
+    def _embed(self, batches: Iterable[Tensor]) -> np.ndarray:
+        return torch.cat(list(batches)).flatten(1).numpy()
