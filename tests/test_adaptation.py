@@ -14,6 +14,7 @@ from test_methods import (
     LABELS,
     QUERIES,
     QUERY_LABELS,
+    TRAINED,
     VIEWS,
     WAYS,
     batch_of,
@@ -30,13 +31,14 @@ from fewshot.methods.adaptation import (
     learns,
     plan_for,
     plans,
+    sharpness,
     trying,
 )
 from fewshot.methods.clip_adapter import ALPHAS, BETAS
 from fewshot.methods.pair_learning import learn_pair_head
 from fewshot.methods.projection_learning import MARGIN, learn_projection
 from fewshot.metrics import normalise, softmax
-from fewshot.types import Support
+from fewshot.types import InputError, Support
 
 LEARNERS = ("siamese", "triplet", "finetune", "clip-adapter")
 
@@ -141,6 +143,36 @@ def test_plans_are_taken_by_the_nearest_number_of_shots(monkeypatch):
         support = support_of(np.arange(WAYS).repeat(per_class))
         assert plan_for("clip", "siamese", support).steps == tuned
     assert learns("clip", "siamese") and not learns("drawings", "siamese")
+
+
+def test_a_plan_that_is_tried_counts_whatever_the_data_say():
+    support = support_of(LABELS)
+    assert not learns("drawings", "siamese") and learns("clip", "siamese")
+    assert sharpness("clip", "relation", support) == 1
+    with trying("siamese", Plan(steps=10, learning_rate=0.1, temperature_factor=3.0)):
+        assert learns("drawings", "siamese") and sharpness("drawings", "siamese", support) == 3
+        assert METHODS["siamese"](TRAINED).n_views == METHODS["siamese"](ENCODER).n_views
+        assert learns("clip", "triplet") and not learns("drawings", "triplet")
+    with trying("relation", Plan(temperature_factor=2.0)):
+        assert sharpness("clip", "relation", support) == 2
+    with trying("siamese", Plan()):
+        assert not learns("clip", "siamese")
+
+
+def test_without_a_file_there_are_no_plans(tmp_path, monkeypatch):
+    monkeypatch.setattr("fewshot.methods.adaptation.FILE", tmp_path / "none.json")
+    plans.cache_clear()
+    try:
+        support = support_of(LABELS)
+        assert plans() == {} and not learns("clip", "siamese")
+        assert sharpness("drawings", "siamese", support) == 1
+        METHODS["siamese"](ENCODER).fit(support).predict(QUERIES)
+        with pytest.raises(InputError, match="fewshot tune clip”"):
+            METHODS["finetune"](ENCODER).fit(support)
+        with trying("finetune", Plan(5, 0.01)):
+            METHODS["finetune"](ENCODER).fit(support).predict(QUERIES)
+    finally:
+        plans.cache_clear()
 
 
 def test_every_learner_has_a_plan_for_photos():

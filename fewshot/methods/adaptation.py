@@ -15,7 +15,7 @@ import numpy as np
 
 from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import normalise
-from fewshot.types import Support, SupportSet
+from fewshot.types import InputError, Support, SupportSet
 
 # The plan's name for tuning the last block of CLIP's image tower.
 LAST_BLOCK = "last-block"
@@ -58,8 +58,8 @@ class Plan:
 
 @functools.cache
 def plans() -> dict[str, dict[str, dict[str, Plan]]]:
-    """Family -> method -> shots -> plan."""
-    families = json.loads(FILE.read_text("utf-8"))
+    """Family -> method -> shots -> plan; none where there is no file of them."""
+    families = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
     return {
         family: {
             method: {shots: Plan(**values) for shots, values in by_shots.items()}
@@ -81,7 +81,7 @@ def trying(method: str, plan: Plan) -> Iterator[None]:
 
 def learns(family: str, method: str) -> bool:
     """Whether a method learns from the support set over encoders of a family."""
-    return any(plan.steps for plan in plans().get(family, {}).get(method, {}).values())
+    return any(plan.steps for plan in _by_shots(family, method).values())
 
 
 def sharpness(family: str, method: str, support: Support | SupportBatch) -> float:
@@ -93,7 +93,7 @@ def sharpness(family: str, method: str, support: Support | SupportBatch) -> floa
     Args:
         family, method, support: as for :func:`plan_for`.
     """
-    if method not in plans().get(family, {}):
+    if not _by_shots(family, method):
         return 1.0
     return plan_for(family, method, support).temperature_factor
 
@@ -103,15 +103,29 @@ def plan_for(family: str, method: str, support: Support | SupportBatch | Support
 
     Args:
         family: of the encoder.
-        method: its name, which the family's plans must have.
+        method: its name.
         support: what is to be learned from.
+
+    Raises:
+        InputError: there is none.
     """
-    if (tried := _TRIED.get()) is not None and tried[0] == method:
-        return tried[1]
-    by_shots = plans()[family][method]
+    by_shots = _by_shots(family, method)
+    if not by_shots:
+        raise InputError(
+            f"How far {method} may learn is not known for the family of encoders {family}: copy "
+            f"assets/adaptation.json anew, or make it with “python -m fewshot tune {family}”."
+        )
     shots = max(1.0, len(support.labels) / support.n_way)
     nearest = min(by_shots, key=lambda key: abs(np.log(int(key) / shots)))
     return by_shots[nearest]
+
+
+def _by_shots(family: str, method: str) -> dict[str, Plan]:
+    """A method's plans over encoders of a family; one that is tried stands for them all."""
+    tried = _TRIED.get()
+    if tried is not None and tried[0] == method:
+        return {"1": tried[1]}
+    return plans().get(family, {}).get(method, {})
 
 
 def examples(support: Support) -> tuple[np.ndarray, np.ndarray]:
