@@ -122,8 +122,10 @@ def fit(
         encoder_of: gives an encoder by name and CLIP model.
 
     Raises:
-        InputError: the preset or a method is unknown, or no method could be fitted.
+        InputError: the preset or a method is unknown, or no method is named or could be fitted.
     """
+    if not methods:
+        raise InputError("Name at least one method.")
     chosen = get_preset(preset)
     kinds = {name: get_method(name) for name in methods}
     settings = settings or Settings(templates=templates(chosen.templates))

@@ -187,6 +187,7 @@ def test_photos_without_clip_says_what_to_do(task, no_clip):
         ({"preset": "sculptures"}, "sculptures"),
         ({"methods": ("siamese", "voodoo")}, "voodoo"),
         ({"queries": ()}, "query"),
+        ({"methods": ()}, "at least one method"),
     ],
 )
 def test_bad_arguments_are_refused(task, no_clip, arguments, named):
