@@ -180,20 +180,13 @@ def compare(
     return fit(support_set, preset, methods, settings, model=model).classify(queries)
 
 
-def tunes_encoder(method: Method) -> bool:
-    """Whether a method's encoder is to learn from each support set, too: CLIP's alone can."""
-    settings = method.settings
-    asked = settings.last_block and settings.steps != 0 and method.name == "finetune"
-    return asked and method.encoder.family == "clip"
-
-
 def tuned_encoder(encoder: Encoder, method: Method, support_set: SupportSet) -> Encoder:
-    """The encoder, or a copy of it tuned to the support set where the method's settings say so.
+    """The encoder, or a copy of it tuned to the support set where the method asks for that.
 
     Raises:
         InputError: it cannot be tuned, or not to so many pictures.
     """
-    if not tunes_encoder(method):
+    if not method.tunes_encoder:
         return encoder
     from fewshot.encoders.last_block import tune_last_block
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.compare import tuned_encoder, tunes_encoder
+from fewshot.compare import tuned_encoder
 from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders import get_encoder
@@ -222,7 +222,7 @@ class Evaluator:
             The share of an embedding that is done, 0 to 1, and what it is.
         """
         for method in self._methods.values():
-            if not tunes_encoder(method):
+            if not method.tunes_encoder:
                 for share in embedded.embedding(method.encoder, method.n_views):
                     yield share, f"embedding for {method.encoder.name}"
 
@@ -259,7 +259,7 @@ class Evaluator:
 
     def _at_once(self, episodes: Episodes) -> int:
         """How many episodes a batch may have."""
-        if any(map(tunes_encoder, self._methods.values())):
+        if any(method.tunes_encoder for method in self._methods.values()):
             return 1  # each takes seconds: to be told of, and stopped
         batch = next(episodes.batches())
         shown, asked = batch.support.shape[1], batch.queries.shape[1]
@@ -306,7 +306,7 @@ def _build(name: str, preset: Preset, settings: Settings, model: str | None) -> 
 
 def _answers(method: Method, batch: EpisodeBatch, embedded: EmbeddedPool) -> Tensor:
     """Probabilities ``(e, q, n_way)``."""
-    if tunes_encoder(method):
+    if method.tunes_encoder:
         rows = [tuned_answers(method, batch[i], embedded.pool) for i in range(len(batch))]
         return torch.from_numpy(np.stack(rows))
     support = embedded.support(batch, method.encoder, method.n_views)

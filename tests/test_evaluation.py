@@ -268,7 +268,7 @@ def test_csv_has_a_line_for_each_result(pool):
 
 def test_an_encoder_tuned_to_each_episode_is_told_of_after_each(pool, monkeypatch):
     guess = np.eye(5, dtype=np.float32)[np.zeros(10, int)]
-    monkeypatch.setattr("fewshot.evaluation.tunes_encoder", lambda method: True)
+    monkeypatch.setattr(METHODS["prototype"], "tunes_encoder", True)
     monkeypatch.setattr("fewshot.evaluation.tuned_answers", lambda *_: guess)
     evaluator = Evaluator(pool, ["prototype"])
     steps = evaluator.steps(episodes_of(pool), evaluator.embed([episodes_of(pool)]))

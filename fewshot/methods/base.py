@@ -75,6 +75,7 @@ class Method(ABC):
         title: for people.
         transductive: whether ``fit`` looks at the queries.
         n_views: augmented views of each support picture that ``fit`` uses.
+        tunes_encoder: whether the encoder is to learn from each support set, too.
         reads_pictures: False for a method that looks at class names alone.
         classes_: set by ``fit``.
     """
@@ -83,6 +84,7 @@ class Method(ABC):
     title: str
     transductive: bool = False
     n_views: int = 0
+    tunes_encoder: bool = False
     reads_pictures: bool = True
     classes_: tuple[str, ...]
 

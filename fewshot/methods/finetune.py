@@ -60,6 +60,12 @@ class FineTune(Method):
         """See :class:`Method`."""
         return self.settings.transductive
 
+    @property
+    def tunes_encoder(self) -> bool:
+        """See :class:`Method`; CLIP's alone can."""
+        asked = self.settings.last_block and self.settings.steps != 0
+        return asked and self.encoder.family == "clip"
+
     def fit(self, support: Support, queries: np.ndarray | None = None) -> FineTune:
         """See :class:`Method`."""
         seen = None
