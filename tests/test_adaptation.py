@@ -26,14 +26,13 @@ from fewshot.encoders.pair_head import PairHead
 from fewshot.methods import METHODS, Settings
 from fewshot.methods.adaptation import (
     Plan,
-    examples,
-    examples_up_to,
     learns,
     plan_for,
     plans,
     sharpness,
     trying,
 )
+from fewshot.methods.batch import examples_up_to
 from fewshot.methods.clip_adapter import ALPHAS, BETAS
 from fewshot.methods.pair_learning import learn_pair_head
 from fewshot.methods.projection_learning import MARGIN, learn_projection
@@ -45,8 +44,7 @@ LEARNERS = ("siamese", "triplet", "finetune", "clip-adapter")
 
 @pytest.fixture
 def shown():
-    x, labels = examples(support_of(LABELS))
-    return torch.from_numpy(x), torch.from_numpy(labels)
+    return examples_up_to(support_of(LABELS), 10_000)
 
 
 def pair_loss_by_hand(weight, bias, x, labels) -> float:

@@ -8,13 +8,12 @@ import functools
 import json
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fewshot.methods.batch import SupportBatch
-from fewshot.metrics import normalise
 from fewshot.types import InputError, Support, SupportSet
 
 # The plan's name for tuning the last block of CLIP's image tower.
@@ -126,23 +125,3 @@ def _by_shots(family: str, method: str) -> dict[str, Plan]:
     if tried is not None and tried[0] == method:
         return {"1": tried[1]}
     return plans().get(family, {}).get(method, {})
-
-
-def examples(support: Support) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures and their views as unit rows ``(n * (1 + v), d)``, with labels."""
-    x, labels = support.embeddings, support.labels
-    if support.views is not None:
-        n_views = support.views.shape[1]
-        x = np.concatenate([x, support.views.reshape(-1, x.shape[1])])
-        labels = np.concatenate([labels, labels.repeat(n_views)])
-    return normalise(x), labels
-
-
-def examples_up_to(support: Support, most: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """:func:`examples`, without the views or not at all where they would be more than ``most``."""
-    if len(support.labels) > most:
-        return None
-    x, labels = examples(support)
-    if len(labels) > most:
-        x, labels = examples(replace(support, views=None))
-    return x, labels

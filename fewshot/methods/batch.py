@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ class SupportBatch:
     def examples(self) -> tuple[Tensor, Tensor]:
         """Pictures and their views as unit rows ``(e, n * (1 + v), d)``, labels ``(n * (1 + v),)``.
 
-        In the order of :func:`fewshot.methods.adaptation.examples`.
+        All pictures come first, then the views of each.
         """
         x, labels = self.embeddings, self.labels
         if self.views is not None:
@@ -78,3 +78,17 @@ class SupportBatch:
             batched(support.embeddings),
             batched(support.views),
         )
+
+
+def examples_up_to(support: Support, most: int) -> tuple[Tensor, Tensor] | None:
+    """One task's examples ``(n * (1 + v), d)`` and their labels, for learning that takes so many.
+
+    Without the views, or None, where they would be more than ``most``.
+    """
+    n = len(support.labels)
+    if n > most:
+        return None
+    if support.views is not None and n * (1 + support.views.shape[1]) > most:
+        support = replace(support, views=None)
+    x, labels = SupportBatch.of(support).examples()
+    return x[0], labels

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for, sharpness
+from fewshot.methods.adaptation import VIEWS, learns, plan_for, sharpness
 from fewshot.methods.base import Method
-from fewshot.methods.batch import SupportBatch
+from fewshot.methods.batch import SupportBatch, examples_up_to
 from fewshot.methods.pair_comparison import compared
 from fewshot.methods.pair_learning import MOST_EXAMPLES, learn_pair_head
 from fewshot.metrics import class_means
@@ -51,9 +51,8 @@ class Siamese(Method):
         """The head after its plan's steps; as it was where there are too many pairs."""
         shown = examples_up_to(support, MOST_EXAMPLES)
         if shown is not None:
-            x, labels = map(torch.from_numpy, shown)
             plan = plan_for(self.encoder.family, self.name, support)
-            self.head_ = learn_pair_head(self.head_, x, labels, plan)
+            self.head_ = learn_pair_head(self.head_, *shown, plan)
 
     @torch.inference_mode()
     def predict(self, queries: np.ndarray) -> Prediction:

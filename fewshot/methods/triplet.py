@@ -11,9 +11,9 @@ from torch import Tensor
 
 from fewshot.class_logits import class_logsumexp
 from fewshot.index import build_index
-from fewshot.methods.adaptation import VIEWS, examples_up_to, learns, plan_for
+from fewshot.methods.adaptation import VIEWS, learns, plan_for
 from fewshot.methods.base import Method
-from fewshot.methods.batch import SupportBatch
+from fewshot.methods.batch import SupportBatch, examples_up_to
 from fewshot.methods.projection_learning import MOST_EXAMPLES, learn_projection
 from fewshot.metrics import normalise
 from fewshot.types import Prediction, Support
@@ -92,9 +92,7 @@ class Triplet(Method):
         shown = examples_up_to(support, MOST_EXAMPLES)
         if shown is None or not learns(self.encoder.family, self.name):
             return None
-        x, labels = map(torch.from_numpy, shown)
-        plan = plan_for(self.encoder.family, self.name, support)
-        return learn_projection(x, labels, plan).numpy()
+        return learn_projection(*shown, plan_for(self.encoder.family, self.name, support)).numpy()
 
     def _project(self, x: np.ndarray) -> np.ndarray:
         return x if self.projection_ is None else normalise(x @ self.projection_.T)
