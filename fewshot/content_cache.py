@@ -43,8 +43,11 @@ class ContentCache:
         """
         with self._lock:
             known = {key: self._rows[key] for key in keys if key in self._rows}
-        missing = {key: i for i, key in reversed(list(enumerate(keys))) if key not in known}
-        positions = sorted(missing.values())
+        missing: dict[Hashable, int] = {}
+        for position, key in enumerate(keys):
+            if key not in known:
+                missing.setdefault(key, position)
+        positions = list(missing.values())
         if positions:
             # Outside the lock: two visitors may compute the same row, nobody waits for the other.
             for position, row in zip(positions, compute(positions), strict=True):
