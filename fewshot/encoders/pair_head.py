@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+# Logit of two equal embeddings before any training; of two random ones, minus it.
+CERTAINTY = 4.0
+
 
 class PairHead(nn.Module):
     """``z = |x₁ − x₂|``, one linear layer: a logit, symmetric in its arguments by construction.
@@ -18,12 +21,12 @@ class PairHead(nn.Module):
     ones are the same.
     """
 
-    def __init__(self, dim: int, certainty: float = 4.0) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
         self.linear = nn.Linear(dim, 1)
         typical_distance = 2 * (dim / torch.pi) ** 0.5
-        nn.init.constant_(self.linear.weight, -2 * certainty / typical_distance)
-        nn.init.constant_(self.linear.bias, certainty)
+        nn.init.constant_(self.linear.weight, -2 * CERTAINTY / typical_distance)
+        nn.init.constant_(self.linear.bias, CERTAINTY)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Logits ``(...)`` of pairs ``(..., d)`` and ``(..., d)``, which may broadcast."""
