@@ -64,8 +64,8 @@ class Encoder(ABC):
     def embed_views(self, pictures: Sequence[Picture], n_views: int) -> np.ndarray:
         """Embeddings of augmented views: ``(n, n_views, dim)`` float32.
 
-        The views of a picture are seeded by its content alone, so they depend neither on the
-        other pictures nor on their order.
+        The views of a picture are seeded by its ``views_seed`` alone, so they depend neither on
+        the other pictures nor on their order.
         """
 
     def blind_to(self, pictures: Sequence[Picture]) -> list[Picture]:
@@ -106,5 +106,5 @@ def short_hash(text: str) -> str:
 
 
 def view_seed(picture: Picture) -> int:
-    """A 60-bit seed from a picture's content."""
+    """A 60-bit seed of a picture's views."""
     return int(picture.views_seed[:15], 16)

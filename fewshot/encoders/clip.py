@@ -110,7 +110,12 @@ class ClipEncoder(Encoder):
         return self._network.visual
 
     def with_tower(self, tower: torch.nn.Module, key: str) -> ClipEncoder:
-        """The same encoder with another image tower, told apart by a key; this one stays."""
+        """The same encoder with another image tower, told apart by a key; this one stays.
+
+        The class means ``known`` stay those of this tower: to make them anew takes the pictures it
+        was trained on, and a tower tuned by a few small steps embeds nearly as before (cosines of
+        0.999 were seen).
+        """
         changed = copy.copy(self)
         network = copy.copy(self._network)
         network._modules = dict(self._network._modules)  # a module's copy shares its parts' table

@@ -145,7 +145,7 @@ def download_clip(model: str | None = None) -> ClipFolder:
     """Download a model of the hub to its cache; asked for by a person, never on its own.
 
     Raises:
-        InputError: the hub cannot be reached within 3 s, or has no such model.
+        InputError: the hub cannot be reached within ANSWER_SECONDS, or has no such model.
     """
     name = clip_name(model) or DEFAULT_CLIP
     repository = _repository(name)

@@ -30,7 +30,7 @@ def ink_of(pictures: Sequence[Picture], size: int) -> Tensor:
 
 
 def view_numbers(pictures: Sequence[Picture], n_views: int) -> Tensor:
-    """What makes the views of each picture, by its content: ``(n * n_views, DRAWN)`` in 0..1."""
+    """What makes the views of each picture, by its seed: ``(n * n_views, DRAWN)`` in 0..1."""
     generators = [np.random.default_rng(view_seed(picture)) for picture in pictures]
     drawn = [rng.random((n_views, DRAWN), dtype=np.float32) for rng in generators]
     return torch.from_numpy(np.concatenate(drawn))

@@ -27,7 +27,8 @@ class Settings:
 
     Attributes:
         steps: fine-tuning steps of the prototype classifier, 0 to 500; 0 leaves the prototypes.
-            None takes as many as were chosen on validation classes for the number of shots.
+            None takes the plan's for the number of shots: on photos, and with the queries, chosen
+            on validation classes; on drawings without them a plain default.
         temperature: factor on similarities in the softmax, 0.001 to 1000; larger is surer. None
             takes the one chosen on validation data. The logits of siamese, koch and relation have
             none, and those of names keep the one that CLIP learned.
