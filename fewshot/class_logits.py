@@ -21,8 +21,21 @@ def cosine_prototype_logits(
     queries: Tensor, supports: Tensor, membership: Tensor, temperature: float
 ) -> Tensor:
     """``τ·cos(q, μ_c)``, μ_c the mean of class c's unit rows (Gidaris, Komodakis 2018)."""
-    prototypes = F.normalize(membership.T @ F.normalize(supports, dim=-1), dim=-1)
+    prototypes = batch_prototypes(F.normalize(supports, dim=-1), membership)
     return temperature * F.normalize(queries, dim=-1) @ prototypes.mT
+
+
+def batch_prototypes(x: Tensor, membership: Tensor) -> Tensor:
+    """M of each task, as :func:`fewshot.metrics.prototypes` gives it.
+
+    Args:
+        x: ``(…, n, d)`` unit rows.
+        membership: ``(n, n_way)``.
+
+    Returns:
+        ``(…, n_way, d)``.
+    """
+    return F.normalize(membership.T @ x, dim=-1)
 
 
 def attention_logits(

@@ -136,13 +136,12 @@ class ClipAdapter(ClipZeroShot):
         if not self.alpha_ or support.views is None or len(keys) > MOST_TRAINED:
             return keys
         plan = plan_for(self.encoder.family, ClipAdapter.name, support)
-        start, labels = torch.from_numpy(keys), torch.from_numpy(support.labels)
-        examples = F.normalize(torch.from_numpy(support.views), dim=2).flatten(0, 1)
-        targets = labels.repeat_interleave(support.views.shape[1])
+        shown = SupportBatch.of(support)
+        examples = F.normalize(shown.views[0], dim=2).flatten(0, 1)
+        targets = shown.labels.repeat_interleave(support.views.shape[1])
         text = examples @ torch.from_numpy(self.prototypes_).float().T
-        membership = F.one_hot(labels, len(support.classes)).float()
-        membership = membership / membership.sum(0)
-        learned = start.clone().requires_grad_()
+        membership = shown.membership
+        learned = shown.embeddings[0].clone().requires_grad_()
 
         def loss() -> Tensor:
             cosines = examples @ F.normalize(learned, dim=1).T

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.class_logits import batch_prototypes
 from fewshot.descent import MOMENTUM
 from fewshot.logit_gradients import (
     cross_entropy_gradient,
@@ -17,7 +18,6 @@ from fewshot.methods.adaptation import VIEWS, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.prior import drawn_to_known
-from fewshot.methods.prototype import batch_prototypes
 from fewshot.methods.span import into_span, span_pays
 from fewshot.metrics import cosine_similarities, prototypes
 from fewshot.types import Prediction, Support

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.class_logits import batch_prototypes
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import cosine_similarities, prototypes
@@ -42,16 +42,3 @@ class Prototype(Method):
         rows = batch_prototypes(self._unit(support.embeddings), support.membership)
         cosines = self._unit(queries) @ rows.mT
         return (self.temperature * cosines).softmax(2)
-
-
-def batch_prototypes(x: Tensor, membership: Tensor) -> Tensor:
-    """M of each task, as :func:`fewshot.metrics.prototypes` gives it.
-
-    Args:
-        x: ``(e, n, d)`` unit rows.
-        membership: ``(n, n_way)``, see :class:`SupportBatch`.
-
-    Returns:
-        ``(e, n_way, d)``.
-    """
-    return F.normalize(membership.T @ x, dim=2)

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.class_logits import batch_prototypes
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
-from fewshot.methods.prototype import batch_prototypes
 from fewshot.metrics import cosine_similarities
 from fewshot.types import Prediction, Support
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot.class_logits import class_logsumexp
@@ -45,7 +44,7 @@ class Triplet(Method):
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Triplet:
         """See :class:`Method`."""
         self.classes_ = support.classes
-        self.labels_ = support.labels
+        self.membership_ = SupportBatch.of(support).membership
         self.projection_ = self._projection(support)
         self.space_ = self.encoder.digest
         if self.projection_ is None:
@@ -58,13 +57,14 @@ class Triplet(Method):
 
     def predict(self, queries: np.ndarray) -> Prediction:
         """See :class:`Method`; the score is in units of squared distance, evidence is minus it."""
-        n = len(self.labels_)
+        n = len(self.membership_)
         ids, cosines = self.index_.search(self._project(queries), n, self.space_)
         distances = np.empty_like(cosines)  # (q, n), in the order of the support
         np.put_along_axis(distances, ids, 2 - 2 * cosines, axis=1)
         # Both are unit vectors: τ/2·‖q − x‖² = τ − τ·cos, so τ means what it does elsewhere.
         factor = self.temperature / 2
-        scores = self._log_means(-factor * torch.from_numpy(distances)).numpy() / factor
+        logits = -factor * torch.from_numpy(distances)
+        scores = _log_means(logits, self.membership_).numpy() / factor
         return self._prediction(factor * scores, scores, -distances)
 
     def nearest(
@@ -78,14 +78,8 @@ class Triplet(Method):
         if learns(self.encoder.family, self.name):
             return super().predict_batch(support, queries)
         cosines = self._unit(queries) @ self._unit(support.embeddings).mT
-        members = support.membership > 0
-        logits = class_logsumexp(self.temperature * cosines, members)  # of τ - τ/2·‖q − x‖²
-        return (logits - members.sum(0).log()).softmax(2)
-
-    def _log_means(self, logits: Tensor) -> Tensor:
-        """``log mean exp`` over each class's pictures, of ``(q, n)``: ``(q, n_way)``."""
-        members = F.one_hot(torch.from_numpy(self.labels_), len(self.classes_)) > 0
-        return class_logsumexp(logits, members) - members.sum(0).log()
+        logits = self.temperature * cosines  # τ - τ/2·‖q − x‖²
+        return _log_means(logits, support.membership).softmax(2)
 
     def _projection(self, support: Support) -> np.ndarray | None:
         """``(d, d)`` after its plan's steps; None where the space is the encoder's own."""
@@ -96,3 +90,9 @@ class Triplet(Method):
 
     def _project(self, x: np.ndarray) -> np.ndarray:
         return x if self.projection_ is None else normalise(x @ self.projection_.T)
+
+
+def _log_means(logits: Tensor, membership: Tensor) -> Tensor:
+    """``log mean exp`` over each class's pictures, of ``(…, q, n)``: ``(…, q, n_way)``."""
+    members = membership > 0
+    return class_logsumexp(logits, members) - members.sum(0).log()
