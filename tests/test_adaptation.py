@@ -126,9 +126,7 @@ def test_learning_changes_the_answer_and_its_plan_takes_steps(name, monkeypatch)
     unsure = cloud(QUERY_LABELS, seed=9, spread=2.0)
     learned = METHODS[name](ENCODER, Settings()).fit(support).predict(unsure).probabilities
     assert plan_for("clip", name, support).steps > 0
-    monkeypatch.setattr(
-        f"fewshot.methods.{name.replace('-', '_')}.plan_for", lambda *_: Plan(0, 1e-9)
-    )
+    monkeypatch.setattr("fewshot.methods.base.plan_for", lambda *_: Plan(0, 1e-9))
     steps = {"steps": 0} if name == "finetune" else {}
     start = METHODS[name](ENCODER, Settings(**steps)).fit(support).predict(unsure).probabilities
     assert np.abs(learned - start).max() > 1e-4
@@ -200,7 +198,7 @@ def tip_adapter(queries, keys, labels, text, alpha, beta, scale) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "steps"), [("clip-adapter", 0), ("tip-adapter", 50)])
 def test_the_adapter_is_tip_adapter(monkeypatch, name, steps):
-    monkeypatch.setattr("fewshot.methods.clip_adapter.plan_for", lambda *_: Plan(steps, 0.1))
+    monkeypatch.setattr("fewshot.methods.base.plan_for", lambda *_: Plan(steps, 0.1))
     labels = np.array([0, 0, 0, 1, 2, 2, 3])
     support = support_of(labels)
     method = METHODS[name](ENCODER, Settings(templates=("{}",))).fit(support)
@@ -277,7 +275,7 @@ def test_alpha_and_beta_are_the_likeliest_for_pictures_left_out():
 )
 def test_one_picture_a_class_is_told_by_its_views(monkeypatch, likeness, believed):
     plan = Plan(1, 1e-9, view_likeness=likeness)
-    monkeypatch.setattr("fewshot.methods.clip_adapter.plan_for", lambda *_: plan)
+    monkeypatch.setattr("fewshot.methods.base.plan_for", lambda *_: plan)
     labels = np.arange(WAYS)
     support = support_of(labels)
     method = METHODS["clip-adapter"](ENCODER, Settings(templates=("{}",))).fit(support)
@@ -298,7 +296,7 @@ def test_one_picture_a_class_is_told_by_its_views(monkeypatch, likeness, believe
 
 def test_views_are_doubted_more_where_names_tell_much(monkeypatch):
     plan = Plan(1, 1e-9, view_likeness=0.3)
-    monkeypatch.setattr("fewshot.methods.clip_adapter.plan_for", lambda *_: plan)
+    monkeypatch.setattr("fewshot.methods.base.plan_for", lambda *_: plan)
     rng = np.random.default_rng(4)
     shape = (WAYS, 1 + VIEWS, DIM)
     texts = ENCODER.embed_texts(list(CLASSES))[:, None]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot.encoders.base import Encoder
+from fewshot.methods.adaptation import VIEWS, Plan, learns, plan_for, sharpness
 from fewshot.methods.batch import SupportBatch
 from fewshot.metrics import softmax
 from fewshot.types import InputError, Prediction, Support
@@ -75,7 +76,6 @@ class Method(ABC):
         name: in the registry.
         title: for people.
         transductive: whether ``fit`` looks at the queries.
-        n_views: augmented views of each support picture that ``fit`` uses.
         tunes_encoder: whether the encoder is to learn from each support set, too.
         reads_pictures: False for a method that looks at class names alone.
         classes_: set by ``fit``.
@@ -84,7 +84,6 @@ class Method(ABC):
     name: str
     title: str
     transductive: bool = False
-    n_views: int = 0
     tunes_encoder: bool = False
     reads_pictures: bool = True
     classes_: tuple[str, ...]
@@ -98,6 +97,11 @@ class Method(ABC):
         """Factor on similarities: the person's, else the encoder's."""
         chosen = self.settings.temperature
         return self.encoder.temperature if chosen is None else chosen
+
+    @property
+    def n_views(self) -> int:
+        """Augmented views of each support picture that ``fit`` uses, to learn from."""
+        return VIEWS if self._learns else 0
 
     @abstractmethod
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Method:
@@ -148,6 +152,19 @@ class Method(ABC):
             self.fit(support[number], x if self.transductive else None)
             rows.append(torch.from_numpy(self.predict(x).probabilities))
         return torch.stack(rows).to(queries.device)
+
+    @property
+    def _learns(self) -> bool:
+        """Whether it learns from the support set over such an encoder."""
+        return learns(self.encoder.family, self.name)
+
+    def _plan(self, support: Support | SupportBatch, name: str | None = None) -> Plan:
+        """How far to learn from a support set, by its own plans or those of a name."""
+        return plan_for(self.encoder.family, name or self.name, support)
+
+    def _sharpness(self, support: Support | SupportBatch) -> float:
+        """Factor on the logits of its softmax over classes."""
+        return sharpness(self.encoder.family, self.name, support)
 
     def _unit(self, x: Tensor) -> Tensor:
         """Rows of an encoder's embeddings scaled to unit length, where they are not already."""

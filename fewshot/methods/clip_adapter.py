@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewshot.descent import descend
 from fewshot.index import build_index
-from fewshot.methods.adaptation import VIEWS, plan_for
+from fewshot.methods.adaptation import VIEWS
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.clip_zero_shot import ClipZeroShot, text_prototypes
@@ -96,7 +96,7 @@ class ClipAdapter(ClipZeroShot):
         all is decided before: some α and β, if not those chosen, has to tell better than the
         names by as many standard errors as there is doubt.
         """
-        plan = plan_for(self.encoder.family, ClipAdapter.name, support)
+        plan = self._plan(support, ClipAdapter.name)
         asked, cosines, pictures = _left_out(support, plan.view_likeness)
         labels = support.labels[pictures]
         text = cosine_similarities(asked, self.prototypes_)
@@ -135,7 +135,7 @@ class ClipAdapter(ClipZeroShot):
         keys = support.embeddings
         if not self.alpha_ or support.views is None or len(keys) > MOST_TRAINED:
             return keys
-        plan = plan_for(self.encoder.family, ClipAdapter.name, support)
+        plan = self._plan(support, ClipAdapter.name)
         shown = SupportBatch.of(support)
         examples = F.normalize(shown.views[0], dim=2).flatten(0, 1)
         targets = shown.labels.repeat_interleave(support.views.shape[1])

@@ -14,7 +14,7 @@ from fewshot.logit_gradients import (
     entropy_gradient,
     marginal_entropy_gradient,
 )
-from fewshot.methods.adaptation import VIEWS, plan_for
+from fewshot.methods.adaptation import VIEWS
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.prior import drawn_to_known
@@ -102,7 +102,7 @@ class FineTune(Method):
         x, labels = support.examples()
         # A single query says nothing that its own prediction does not.
         alone = queries is None or queries.shape[1] < 2
-        plan = plan_for(self.encoder.family, self.name if alone else TRANSDUCTIVE, support)
+        plan = self._plan(support, None if alone else TRANSDUCTIVE)
         temperature = self.temperature * plan.temperature_factor
         if plan.prior and (known := self.encoder.known) is not None:
             known = torch.from_numpy(known).to(start.device)

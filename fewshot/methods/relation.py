@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fewshot.methods.adaptation import sharpness
 from fewshot.methods.batch import SupportBatch
 from fewshot.methods.feed_forward import FeedForward
 from fewshot.methods.pair_comparison import compared
@@ -35,7 +34,7 @@ class Relation(FeedForward):
 
     def sharpness(self, support: SupportBatch) -> float:
         """See :class:`FeedForward`."""
-        return sharpness(self.encoder.family, self.name, support)
+        return self._sharpness(support)
 
     def scores(self, logits: Tensor) -> Tensor:
         """The published relation score, 0 to 1."""

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.methods.adaptation import VIEWS, learns, plan_for, sharpness
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch, examples_up_to
 from fewshot.methods.pair_comparison import compared
@@ -32,18 +31,13 @@ class Siamese(Method):
     name = "siamese"
     title = "Siamese"
 
-    @property
-    def n_views(self) -> int:
-        """See :class:`Method`; those the head learns from, where it learns."""
-        return VIEWS if learns(self.encoder.family, self.name) else 0
-
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Siamese:
         """See :class:`Method`."""
         self.classes_ = support.classes
         self.support_, self.labels_ = support.embeddings, support.labels
         self.head_ = self.encoder.pair_head()
-        self.sharpness_ = sharpness(self.encoder.family, self.name, support)
-        if learns(self.encoder.family, self.name):
+        self.sharpness_ = self._sharpness(support)
+        if self._learns:
             self._learn(support)
         return self
 
@@ -51,8 +45,7 @@ class Siamese(Method):
         """The head after its plan's steps; as it was where there are too many pairs."""
         shown = examples_up_to(support, MOST_EXAMPLES)
         if shown is not None:
-            plan = plan_for(self.encoder.family, self.name, support)
-            self.head_ = learn_pair_head(self.head_, *shown, plan)
+            self.head_ = learn_pair_head(self.head_, *shown, self._plan(support))
 
     @torch.inference_mode()
     def predict(self, queries: np.ndarray) -> Prediction:
@@ -64,9 +57,9 @@ class Siamese(Method):
 
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
         """See :class:`Method`; tasks whose head is to be learned go one after the other."""
-        if learns(self.encoder.family, self.name):
+        if self._learns:
             return super().predict_batch(support, queries)
         with torch.inference_mode():
-            factor = sharpness(self.encoder.family, self.name, support)
+            factor = self._sharpness(support)
             logits = compared(self.encoder.pair_head(), queries, support.embeddings)  # (e, q, n)
             return (factor * logits @ support.membership).softmax(2)

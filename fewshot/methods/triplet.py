@@ -10,7 +10,6 @@ from torch import Tensor
 
 from fewshot.class_logits import class_logsumexp
 from fewshot.index import build_index
-from fewshot.methods.adaptation import VIEWS, learns, plan_for
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch, examples_up_to
 from fewshot.methods.projection_learning import MOST_EXAMPLES, learn_projection
@@ -35,11 +34,6 @@ class Triplet(Method):
 
     name = "triplet"
     title = "Triplet"
-
-    @property
-    def n_views(self) -> int:
-        """See :class:`Method`; those the projection learns from, where there is one."""
-        return VIEWS if learns(self.encoder.family, self.name) else 0
 
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Triplet:
         """See :class:`Method`."""
@@ -75,7 +69,7 @@ class Triplet(Method):
 
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
         """See :class:`Method`; tasks whose space is to be learned go one after the other."""
-        if learns(self.encoder.family, self.name):
+        if self._learns:
             return super().predict_batch(support, queries)
         cosines = self._unit(queries) @ self._unit(support.embeddings).mT
         logits = self.temperature * cosines  # τ - τ/2·‖q − x‖²
@@ -84,9 +78,9 @@ class Triplet(Method):
     def _projection(self, support: Support) -> np.ndarray | None:
         """``(d, d)`` after its plan's steps; None where the space is the encoder's own."""
         shown = examples_up_to(support, MOST_EXAMPLES)
-        if shown is None or not learns(self.encoder.family, self.name):
+        if shown is None or not self._learns:
             return None
-        return learn_projection(*shown, plan_for(self.encoder.family, self.name, support)).numpy()
+        return learn_projection(*shown, self._plan(support)).numpy()
 
     def _project(self, x: np.ndarray) -> np.ndarray:
         return x if self.projection_ is None else normalise(x @ self.projection_.T)
