@@ -25,6 +25,7 @@ from fewshot.evaluation import Evaluator
 from fewshot.examples import example_task
 
 ROOT = Path(__file__).parents[1]
+NAMES_ALONE = ["--dataset", "invented", "--methods", "clip", "--ways", "all", "--shots", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +302,14 @@ def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
         (["classify", "--support", str(ROOT / "tests"), "--query", "x.png"], "no picture at x.png"),
         (["evaluate", "--dataset", "nowhere"], "nowhere"),
         (["evaluate", "--dataset", "lake"], "--data"),
+        (["evaluate", "--dataset", "lake", "--ways", "20"], "leave out --ways"),
+        (["evaluate", "--dataset", "lake", "--shots", "1"], "leave out --shots"),
+        (["evaluate", "--dataset", "lake", "--queries", "2"], "leave out --queries"),
+        (["evaluate", "--dataset", "lake", "--episodes", "9"], "leave out --episodes"),
+        (["evaluate", "--dataset", "lake", "--within-alphabet"], "leave out --within-alphabet"),
+        (["evaluate", *NAMES_ALONE, "--queries", "1"], "leave out --queries"),
+        (["evaluate", *NAMES_ALONE, "--episodes", "9"], "leave out --episodes"),
+        (["evaluate", *NAMES_ALONE, "--within-alphabet"], "leave out --within-alphabet"),
         (["train", "prototype", "--data", "nowhere", "--output", "x.safetensors"], "nowhere"),
         (["train", "prototype", "--output", "x.pt"], "x.pt"),
         (["train", "prototype", "--output", "x", "--steps", "3", "--minutes", "2"], "minutes"),

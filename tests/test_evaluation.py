@@ -17,6 +17,7 @@ from conftest import png
 from omniglot_tree import write_omniglot_tree
 from tiny_clip import write_tiny_clip
 
+from fewshot.cli import main
 from fewshot.data.class_tree import load_class_tree
 from fewshot.data.lake import load_lake
 from fewshot.data.omniglot import load_omniglot
@@ -123,7 +124,7 @@ def test_methods_that_need_pictures_refuse_none(pool):
         Evaluator(pool, ["siamese"]).run(names_episode(pool.labels))
 
 
-def test_lake_runs(tmp_path, pool):
+def test_lake_runs(tmp_path, pool, capsys):
     """A run built here, answers known: the file pairs item with class, in any order."""
     from PIL import Image
 
@@ -153,6 +154,8 @@ def test_lake_runs(tmp_path, pool):
             shown = lake.pictures[episode.support[label]].pixels
             np.testing.assert_array_equal(shown, original[0].pixels)
     assert Evaluator(lake, ["prototype"]).run(episodes).scores[0].queries == 8
+    assert main(["evaluate", "--dataset", "lake", "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("2 episodes, 8 queries") == 5
 
     (tmp_path / "run02" / "class_labels.txt").write_text("run02/test/item01.png nothing.png\n")
     with pytest.raises(InputError, match=r"nothing\.png"):

@@ -43,6 +43,8 @@ EXAMPLES = """\
   python -m fewshot evaluate --dataset drawn.zip --query-dataset photographed.zip \\
       --ways 5 --methods prototype,tca --against prototype"""
 DEFAULT_METHODS = ["pixels", "siamese", "triplet", "prototype", "finetune"]
+# How episodes are drawn, where they are, unless something else is asked for.
+DRAWN = {"ways": [20], "shots": [1], "queries": 1, "episodes": 1000, "within_alphabet": False}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,23 +54,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ways",
         type=_ways,
-        default=[20],
         metavar="N,N",
         help="classes, some numbers, or all (default 20)",
     )
     parser.add_argument(
         "--shots",
         type=_shots,
-        default=[1],
         metavar="K,K|A-B",
         help="pictures of each class, some numbers, or from A to B, another number for each class; "
         "0: names alone, for clip (default 1)",
     )
-    parser.add_argument("--queries", type=at_least(1), default=1, help="per class (default 1)")
-    parser.add_argument("--episodes", type=at_least(1), default=1000, help="default 1000")
+    parser.add_argument("--queries", type=at_least(1), help="per class (default 1)")
+    parser.add_argument("--episodes", type=at_least(1), help="default 1000")
     parser.add_argument(
         "--within-alphabet",
         action="store_true",
+        default=None,
         help="draw the classes of an episode from one group: an Omniglot alphabet",
     )
     parser.add_argument(
@@ -112,6 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.queries_only and not arguments.distort:
         raise InputError("--queries-only says what --distort changes: give that, too.")
     settings = settings_of(arguments)
+    arguments = _completed(arguments)
     loaded = load_domains(arguments)
     tasks = _tasks(arguments, loaded)
     pool = loaded.pool
@@ -138,6 +140,25 @@ def run(arguments: argparse.Namespace) -> None:
         write_json(reports[0] if len(tasks) == 1 else {"runs": reports}, arguments.json)
     if arguments.csv:
         write_text(as_csv(runs), arguments.csv)
+
+
+def _completed(arguments: argparse.Namespace) -> argparse.Namespace:
+    """With the defaults of how episodes are drawn.
+
+    Raises:
+        InputError: something was said of it that these episodes have no use for.
+    """
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    unused, why = [], ""
+    if arguments.dataset == "lake":
+        unused, why = list(DRAWN), "Lake's runs prescribe their episodes"
+    elif set(arguments.shots or ()) == {0}:
+        unused = ["queries", "episodes", "within_alphabet"]
+        why = "With --shots 0 every picture is asked once, among all classes"
+    for name in unused:
+        if name in given:
+            raise InputError(f"{why}: leave out --{name.replace('_', '-')}.")
+    return argparse.Namespace(**{**vars(arguments), **DRAWN, **given})
 
 
 def _run_all(evaluator: Evaluator, tasks: list[Task]) -> list[tuple[dict, Evaluation]]:
