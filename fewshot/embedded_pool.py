@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.data.cache import cache_folder, load_array, make_room, write_atomically
+from fewshot.atomic_write import write_atomically
+from fewshot.data.cache import cache_folder, load_array, make_room
 from fewshot.data.pool import Pool
 from fewshot.device import best_device, precision_name
 from fewshot.embedding_cache import EmbeddingCache

@@ -13,7 +13,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from fewshot.data.cache import write_atomically
+from fewshot.atomic_write import write_atomically
 from fewshot.metrics import normalise
 from fewshot.types import InputError, Support
 

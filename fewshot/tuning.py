@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fewshot.data.cache import write_atomically
+from fewshot.atomic_write import write_atomically
 from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders.base import Encoder

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fewshot.data.cache import write_atomically
+from fewshot.atomic_write import write_atomically
 from fewshot.types import InputError
 
 

@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from fewshot.data.cache import cache_folder, content_key, write_atomically
+from fewshot.atomic_write import write_atomically
+from fewshot.data.cache import cache_folder, content_key
 from fewshot.data.pool import Pool
 from fewshot.types import InputError, Picture
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from fewshot.data.cache import write_atomically
+from fewshot.atomic_write import write_atomically
 from fewshot.types import InputError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from fewshot.data.cache import write_atomically
+from fewshot.atomic_write import write_atomically
 from fewshot.reproduce.line_chart import Series, line_chart
 from fewshot.reproduce.published import PEOPLE
 from fewshot.reproduce.records import Records

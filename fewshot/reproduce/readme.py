@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fewshot.data.cache import write_atomically
+from fewshot.atomic_write import write_atomically
 from fewshot.types import InputError
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fewshot.data.cache import write_atomically
+from fewshot.atomic_write import write_atomically
 from fewshot.reproduce.experiments import NAMES
 from fewshot.types import InputError
 

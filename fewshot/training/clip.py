@@ -12,8 +12,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from fewshot import __version__
+from fewshot.atomic_write import write_atomically
 from fewshot.class_logits import cosine_prototype_logits
-from fewshot.data.cache import write_atomically
 from fewshot.data.symbols import symbols
 from fewshot.device import best_device
 from fewshot.encoders.base import Encoder

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from fewshot import __version__
-from fewshot.data.cache import cache_folder, load_array, write_atomically
+from fewshot.atomic_write import write_atomically
+from fewshot.data.cache import cache_folder, load_array
 from fewshot.data.omniglot import Omniglot, load_omniglot
 from fewshot.device import best_device
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
