@@ -15,7 +15,7 @@ from omniglot_tree import SIDE, write_omniglot_tree
 from PIL import Image
 
 from fewshot.data import omniglot
-from fewshot.data.omniglot import Omniglot, load_omniglot
+from fewshot.data.omniglot import Omniglot, load_omniglot, split_alphabets
 from fewshot.types import InputError
 
 ALPHABETS, CHARACTERS, DRAWERS = 3, 2, 4
@@ -385,3 +385,13 @@ def test_the_latin_alphabet_goes_by_its_letters() -> None:
         np.testing.assert_array_equal(latin.images[character], images[place])
     with pytest.raises(InputError, match="Latin"):
         Omniglot(images[:4], tuple(names[-4:]), np.zeros(4, int), ("Greek",)).latin()
+
+
+def test_alphabets_are_split_whole() -> None:
+    groups = np.array([3, 3, 0, 1, 1, 1, 0, 5])
+    training, held_out = split_alphabets(groups, 2)
+    assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(8))
+    assert not set(groups[training]) & set(groups[held_out])
+    assert len(set(groups[held_out])) == 2
+    with pytest.raises(InputError, match="Keeping 4 alphabets for validation leaves none of the 4"):
+        split_alphabets(groups, 4)

@@ -44,13 +44,7 @@ from fewshot.training.optimizers import optimizer_of
 from fewshot.training.recipe import RECIPES, WARM_RECIPES, Recipe
 from fewshot.training.samplers import draw_images, step_generator
 from fewshot.training.session import Session
-from fewshot.training.validation import (
-    choose_temperature,
-    embed_all,
-    split_alphabets,
-    validate,
-    validation_set,
-)
+from fewshot.training.validation import choose_temperature, embed_all, validate, validation_set
 from fewshot.types import InputError
 
 CPU = torch.device("cpu")
@@ -790,16 +784,6 @@ def test_a_warm_start_begins_at_the_prototypes(
 
 
 # Validation
-
-
-def test_alphabets_are_split_whole() -> None:
-    groups = np.array([3, 3, 0, 1, 1, 1, 0, 5])
-    training, held_out = split_alphabets(groups, 2)
-    assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(8))
-    assert not set(groups[training]) & set(groups[held_out])
-    assert len(set(groups[held_out])) == 2
-    with pytest.raises(InputError, match="Keeping 4 alphabets for validation leaves none of the 4"):
-        split_alphabets(groups, 4)
 
 
 def test_validation_characters_are_not_trained_on(tree: Path, characters: Characters) -> None:

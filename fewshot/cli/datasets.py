@@ -110,7 +110,7 @@ def load_dataset(arguments: argparse.Namespace) -> Dataset:
     """
     from fewshot.data.class_tree import load_class_tree
     from fewshot.data.lake import load_lake
-    from fewshot.data.omniglot import load_omniglot
+    from fewshot.data.omniglot import held_out_characters, load_omniglot
 
     if arguments.split and arguments.dataset not in _OF_SPLITS:
         raise InputError(f"--split is of omniglot and photos: {arguments.dataset} has none.")
@@ -139,6 +139,4 @@ def load_dataset(arguments: argparse.Namespace) -> Dataset:
         return Dataset(background.latin().pool())
     if split != "validation":
         raise InputError(f"Omniglot has no split “{split}”; photos have.")
-    from fewshot.training.validation import held_out_characters
-
     return Dataset(held_out_characters(background).pool())

@@ -76,10 +76,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _drawings(folder: Path):
     from fewshot import tuning
-    from fewshot.data.omniglot import load_omniglot
+    from fewshot.data.omniglot import held_out_characters, load_omniglot
     from fewshot.encoders import get_encoder
     from fewshot.methods import Settings
-    from fewshot.training.validation import held_out_characters
 
     pool = held_out_characters(load_omniglot("background", folder)).pool()
     for what, encoder in (

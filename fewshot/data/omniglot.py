@@ -23,6 +23,8 @@ from fewshot.data.pool import Pool
 from fewshot.types import InputError, Picture
 
 SPLITS = {"background": "images_background", "evaluation": "images_evaluation"}
+# Background alphabets kept out of training, to choose by.
+HELD_OUT_ALPHABETS = 3
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,33 @@ def load_omniglot(split: str, folder: Path | None = None) -> Omniglot:
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
         _keep(data, kept)
     return data
+
+
+def split_alphabets(groups: np.ndarray, held_out: int) -> tuple[np.ndarray, np.ndarray]:
+    """Class ids to train on and to validate on, ``held_out`` whole alphabets apart.
+
+    Args:
+        groups: ``(classes,)`` alphabet ids.
+        held_out: how many alphabets to keep for validation.
+
+    Raises:
+        InputError: there are no more of them.
+    """
+    alphabets = np.unique(groups)
+    if held_out >= len(alphabets):
+        raise InputError(
+            f"Keeping {held_out} alphabets for validation leaves none of the {len(alphabets)} in "
+            "the data to train on."
+        )
+    # The same ones whatever a run's seed, so that runs are compared on the same characters.
+    chosen = np.random.default_rng(0).permutation(alphabets)[:held_out]
+    kept_out = np.isin(groups, chosen)
+    return np.flatnonzero(~kept_out), np.flatnonzero(kept_out)
+
+
+def held_out_characters(data: Omniglot) -> Omniglot:
+    """The background characters that the shipped recipes validate on and never train on."""
+    return data.select(split_alphabets(data.alphabets, HELD_OUT_ALPHABETS)[1])
 
 
 def find_split(split: str, folder: Path | None) -> Path:

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from fewshot.data.lake import load_lake
-from fewshot.data.omniglot import Omniglot, load_omniglot
+from fewshot.data.omniglot import HELD_OUT_ALPHABETS, Omniglot, load_omniglot, split_alphabets
 from fewshot.data.photos import load_photos, split_photos
 from fewshot.data.pool import Pool
 from fewshot.episodes import Episodes
 from fewshot.reproduce.experiments import SEED
-from fewshot.training.recipe import HELD_OUT_ALPHABETS
-from fewshot.training.validation import split_alphabets
 from fewshot.types import InputError
 
 # Name -> the option that says where it lies (None: it needs no data), and what it is.

@@ -16,7 +16,7 @@ from torch import Tensor
 from fewshot import __version__
 from fewshot.atomic_write import write_atomically
 from fewshot.data.cache import cache_folder, load_array
-from fewshot.data.omniglot import Omniglot, load_omniglot
+from fewshot.data.omniglot import Omniglot, load_omniglot, split_alphabets
 from fewshot.device import best_device
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.ink import INK_VERSION, find_ink
@@ -33,12 +33,7 @@ from fewshot.training.loop import Run, kept_weights, outcome, start
 from fewshot.training.recipe import Recipe
 from fewshot.training.session import Session
 from fewshot.training.timing import seconds_a_step
-from fewshot.training.validation import (
-    ValidationSet,
-    choose_temperature,
-    split_alphabets,
-    validation_set,
-)
+from fewshot.training.validation import ValidationSet, choose_temperature, validation_set
 from fewshot.types import InputError
 
 # A run given minutes instead of steps times this many steps first, to plan the rest.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
+from fewshot.data.omniglot import HELD_OUT_ALPHABETS
 from fewshot.encoders.augment import STRONG, Augmentation
 from fewshot.encoders.convnet import ConvNetConfig
-
-HELD_OUT_ALPHABETS = 3
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.data.omniglot import Omniglot
 from fewshot.device import autocast
 from fewshot.episodes import Episode, Protocol, draw_episodes
 from fewshot.temperature import likeliest_temperature
 from fewshot.training.objectives import DrawingsObjective, TrainingData
-from fewshot.training.recipe import HELD_OUT_ALPHABETS
-from fewshot.types import InputError
 
 EPISODES = 300
 WAYS = 20
@@ -35,33 +32,6 @@ class ValidationSet:
     def __call__(self, objective: DrawingsObjective) -> dict[str, float]:
         """What the training loop asks: :func:`validate` on this set."""
         return validate(objective, self)
-
-
-def split_alphabets(groups: np.ndarray, held_out: int) -> tuple[np.ndarray, np.ndarray]:
-    """Class ids to train on and to validate on, ``held_out`` whole alphabets apart.
-
-    Args:
-        groups: ``(classes,)`` alphabet ids.
-        held_out: how many alphabets to keep for validation.
-
-    Raises:
-        InputError: there are no more of them.
-    """
-    alphabets = np.unique(groups)
-    if held_out >= len(alphabets):
-        raise InputError(
-            f"Keeping {held_out} alphabets for validation leaves none of the {len(alphabets)} in "
-            "the data to train on."
-        )
-    # The same ones whatever a run's seed, so that runs are compared on the same characters.
-    chosen = np.random.default_rng(0).permutation(alphabets)[:held_out]
-    kept_out = np.isin(groups, chosen)
-    return np.flatnonzero(~kept_out), np.flatnonzero(kept_out)
-
-
-def held_out_characters(data: Omniglot) -> Omniglot:
-    """The background characters that the shipped recipes validate on and never train on."""
-    return data.select(split_alphabets(data.alphabets, HELD_OUT_ALPHABETS)[1])
 
 
 def validation_set(data: TrainingData, episodes: int = EPISODES) -> ValidationSet:
