@@ -13,7 +13,7 @@ import torch
 
 from fewshot import device
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
-from fewshot.training.loop import start
+from fewshot.training.drawings import begin_drawings
 from fewshot.training.objectives import OBJECTIVES, TrainingData
 from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import step_generator
@@ -70,7 +70,7 @@ def test_every_loss_can_be_computed_under_autocast(bf16, method):
     data = TrainingData(
         torch.randint(0, 256, (6, 5, 16, 16), dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 1, 1])
     )
-    run = start(recipe, TINY, data)
+    run = begin_drawings(recipe, TINY, data)
     with device.autocast(torch.device("cpu")):
         loss = run.objective.loss(data, step_generator(0, 0, torch.device("cpu")))
     loss.backward()

@@ -32,8 +32,13 @@ from fewshot.losses import contrastive_loss, relation_loss
 from fewshot.presets import PRESETS
 from fewshot.temperature import TEMPERATURES
 from fewshot.training import drawings, validation
-from fewshot.training.drawings import Characters, load_characters, train_checkpoint
-from fewshot.training.loop import Run, start, train
+from fewshot.training.drawings import (
+    Characters,
+    begin_drawings,
+    load_characters,
+    train_checkpoint,
+)
+from fewshot.training.loop import Run, train
 from fewshot.training.objectives import OBJECTIVES
 from fewshot.training.objectives_episodic import WARM_SQUARED_LENGTH, TrainingEpisodes
 from fewshot.training.recipe import Recipe
@@ -103,7 +108,7 @@ def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def begin(settings: Recipe, characters: Characters, weights=None) -> Run:
-    return start(settings, TINY, characters.train, weights)
+    return begin_drawings(settings, TINY, characters.train, weights)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -37,8 +37,14 @@ from fewshot.temperature import TEMPERATURES
 from fewshot.training import drawings, loop, timing, validation
 from fewshot.training.averaging import RunningMean
 from fewshot.training.checkpoint import load_state, state_path
-from fewshot.training.drawings import Characters, ink_of, load_characters, train_checkpoint
-from fewshot.training.loop import Progress, Run, kept_weights, start, train
+from fewshot.training.drawings import (
+    Characters,
+    begin_drawings,
+    ink_of,
+    load_characters,
+    train_checkpoint,
+)
+from fewshot.training.loop import Progress, Run, kept_weights, train
 from fewshot.training.objectives import OBJECTIVES, TrainingData
 from fewshot.training.optimizers import optimizer_of
 from fewshot.training.recipe import RECIPES, WARM_RECIPES, Recipe
@@ -99,7 +105,7 @@ def characters(tree: Path, small_and_on_the_cpu: None) -> Characters:
 
 
 def begin(settings: Recipe, characters: Characters, initial=None) -> Run:
-    return start(settings, TINY, characters.train, initial)
+    return begin_drawings(settings, TINY, characters.train, initial)
 
 
 def trained(settings: Recipe, characters: Characters, **options) -> Run:
@@ -479,7 +485,7 @@ def test_the_state_of_a_run_on_other_characters_is_refused(
 ) -> None:
     settings = recipe()
     fewer = TrainingData(characters.train.ink[:7], characters.train.groups[:7])
-    start(settings, TINY, fewer).save(tmp_path / "state", settings)
+    begin_drawings(settings, TINY, fewer).save(tmp_path / "state", settings)
     with pytest.raises(InputError):
         begin(settings, characters).load(tmp_path / "state", settings)
 
@@ -699,7 +705,7 @@ def test_turned_classes_are_turned_pictures() -> None:
 
 def test_learned_lengths_need_a_last_layer(characters: Characters) -> None:
     with pytest.raises(InputError, match="last linear layer"):
-        start(recipe("prototypical"), TINY.unprojected(), characters.train)
+        begin_drawings(recipe("prototypical"), TINY.unprojected(), characters.train)
 
 
 def test_mirrored_classes_follow_the_turned_ones() -> None:

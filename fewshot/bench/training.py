@@ -20,8 +20,8 @@ from fewshot.device import autocast, best_device, precision_name
 from fewshot.encoders.augment import Augmentation
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.ink import find_ink
-from fewshot.training.loop import start
-from fewshot.training.objectives import TrainingData
+from fewshot.training.drawings import begin_drawings
+from fewshot.training.drawings_objective import TrainingData
 from fewshot.training.recipe import RECIPES
 from fewshot.training.samplers import draw_images, step_generator
 from fewshot.types import InputError
@@ -162,7 +162,7 @@ def _with_network(
     baseline = BASELINE_IMAGES / seconds(lambda: [None for _ in loader])
     their_run = seconds(lambda: learn_all(loader))
 
-    run = start(recipe, config, data)
+    run = begin_drawings(recipe, config, data)
 
     def ours() -> Iterator[torch.Tensor]:
         for step in range(BASELINE_IMAGES // BATCH):

@@ -29,7 +29,8 @@ from fewshot.encoders.weights import (
     without_prefix,
 )
 from fewshot.training.drawings_objective import DrawingsObjective, TrainingData
-from fewshot.training.loop import Run, kept_weights, outcome, start
+from fewshot.training.loop import Run, begin, kept_weights, outcome
+from fewshot.training.objectives import OBJECTIVES
 from fewshot.training.recipe import Recipe
 from fewshot.training.session import Session
 from fewshot.training.timing import seconds_a_step
@@ -91,6 +92,32 @@ def load_characters(
     )
 
 
+def begin_drawings(
+    recipe: Recipe,
+    config: ConvNetConfig,
+    data: TrainingData,
+    initial: dict[str, Tensor] | None = None,
+) -> Run:
+    """A run at step 0, on the data's device.
+
+    Args:
+        recipe: what to do.
+        config: the encoder's architecture, but for what the method and the recipe decide.
+        data: characters to train on.
+        initial: encoder weights to start from; None starts at random by the recipe's seed.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        chosen = OBJECTIVES[recipe.method]
+        objective = chosen(ConvNet(chosen.configured(config, recipe)), recipe, len(data.ink))
+    objective.to(data.device)
+    if initial is not None:
+        needed = objective.encoder.state_dict().keys()  # a feature map has no last layer
+        objective.encoder.load_state_dict({k: v for k, v in initial.items() if k in needed})
+        objective.warm_start(data)
+    return begin(objective, recipe, {"architecture": config.as_dict(), "classes": len(data.ink)})
+
+
 def train_checkpoint(recipe: Recipe, session: Session) -> Run:
     """Train one drawings encoder and write its checkpoint, card and state.
 
@@ -107,7 +134,7 @@ def train_checkpoint(recipe: Recipe, session: Session) -> Run:
     if session.initial is not None:
         config, weights, warm_start = trained_encoder(session.initial)
     characters = load_characters(session.folder, config.input_size, recipe, device)
-    new = partial(start, config=config, data=characters.train)
+    new = partial(begin_drawings, config=config, data=characters.train)
     recipe = session.planned(
         recipe, lambda: seconds_a_step(new, recipe, characters.train, TIMED_STEPS)
     )

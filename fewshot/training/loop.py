@@ -13,14 +13,12 @@ import torch
 from torch import Tensor
 
 from fewshot.device import autocast, precision_name
-from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.weights import with_prefix, without_prefix
 from fewshot.training.averaging import RunningMean
 from fewshot.training.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from fewshot.training.objective import Objective, OnDevice
-from fewshot.training.objectives import OBJECTIVES, TrainingData
 from fewshot.training.optimizers import optimizer_of, set_rates
-from fewshot.training.recipe import Recipe, RunRecipe
+from fewshot.training.recipe import RunRecipe
 from fewshot.training.samplers import step_generator
 from fewshot.types import InputError
 
@@ -114,32 +112,6 @@ class Run:
             raise InputError(f"{path} does not hold a run of this network and data.") from error
 
 
-def start(
-    recipe: Recipe,
-    config: ConvNetConfig,
-    data: TrainingData,
-    initial: dict[str, Tensor] | None = None,
-) -> Run:
-    """A run on drawings at step 0, on the data's device.
-
-    Args:
-        recipe: what to do.
-        config: the encoder's architecture, but for what the method and the recipe decide.
-        data: characters to train on.
-        initial: encoder weights to start from; None starts at random by the recipe's seed.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        chosen = OBJECTIVES[recipe.method]
-        objective = chosen(ConvNet(chosen.configured(config, recipe)), recipe, len(data.ink))
-    objective.to(data.device)
-    if initial is not None:
-        needed = objective.encoder.state_dict().keys()  # a feature map has no last layer
-        objective.encoder.load_state_dict({k: v for k, v in initial.items() if k in needed})
-        objective.warm_start(data)
-    return begin(objective, recipe, {"architecture": config.as_dict(), "classes": len(data.ink)})
-
-
 def begin(objective: Objective, recipe: RunRecipe, origin: dict) -> Run:
     """A run at step 0 of modules that are on their device already."""
     mean = RunningMean(objective, recipe.averaging) if recipe.averaging else None
@@ -159,9 +131,9 @@ def train(
     """Go on until the recipe's last step, or until told to stop.
 
     Args:
-        run: from :func:`start`, perhaps after :meth:`Run.load`.
+        run: from :func:`begin`, perhaps after :meth:`Run.load`.
         recipe: as the run was started with.
-        data: training characters, on the run's device.
+        data: to train on, on the run's device.
         validate: figures on held-out data; the weights with the highest "score" are kept.
         state: file to save the run's state to, every minute and at the end.
         on_progress: called every few steps.

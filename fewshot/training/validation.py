@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,23 @@ from torch import Tensor
 from fewshot.device import autocast
 from fewshot.episodes import Episode, Protocol, draw_episodes
 from fewshot.temperature import likeliest_temperature
-from fewshot.training.objectives import DrawingsObjective, TrainingData
+from fewshot.training.drawings_objective import DrawingsObjective, TrainingData
 
 EPISODES = 300
 WAYS = 20
+
+
+class Compares(typing.Protocol):
+    """What is validated here: objectives that embed drawings and compare embeddings."""
+
+    def eval(self) -> object:
+        """From now on embed as in use."""
+
+    def encoder(self, ink: Tensor) -> Tensor:
+        """Embeddings ``(b, d)`` of ``(b, 1, size, size)`` in 0..1."""
+
+    def similarity(self, queries: Tensor, supports: Tensor) -> Tensor:
+        """Likeness of embeddings ``(q, d)`` and ``(n, d)``: ``(q, n)``."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,7 @@ class ValidationSet:
     data: TrainingData
     episodes: dict[str, list[Episode]]
 
-    def __call__(self, objective: DrawingsObjective) -> dict[str, float]:
+    def __call__(self, objective: Compares) -> dict[str, float]:
         """What the training loop asks: :func:`validate` on this set."""
         return validate(objective, self)
 
@@ -49,7 +63,7 @@ def validation_set(data: TrainingData, episodes: int = EPISODES) -> ValidationSe
 
 
 @torch.no_grad()
-def embed_all(objective: DrawingsObjective, data: TrainingData, batch: int = 512) -> Tensor:
+def embed_all(objective: Compares, data: TrainingData, batch: int = 512) -> Tensor:
     """Embeddings ``(classes * images, d)`` of every character as it is, class by class."""
     objective.eval()
     images = data.ink.flatten(0, 1)
@@ -59,7 +73,7 @@ def embed_all(objective: DrawingsObjective, data: TrainingData, batch: int = 512
 
 
 @torch.no_grad()
-def validate(objective: DrawingsObjective, validation: ValidationSet) -> dict[str, float]:
+def validate(objective: Compares, validation: ValidationSet) -> dict[str, float]:
     """1-shot accuracy by protocol name, and their mean as "score"."""
     x = embed_all(objective, validation.data)
     accuracy = {}
