@@ -40,8 +40,8 @@ from fewshot.training.checkpoint import load_state, state_path
 from fewshot.training.drawings import (
     Characters,
     begin_drawings,
-    ink_of,
     load_characters,
+    omniglot_ink,
     train_checkpoint,
 )
 from fewshot.training.loop import Progress, Run, kept_weights, train
@@ -859,7 +859,7 @@ def test_the_temperature_is_the_likeliest_of_the_grid(characters, pretrained) ->
 def test_ink_is_found_once_and_then_kept(tree: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
     data = load_omniglot("background", tree).select(np.array([3, 1]))
-    ink = ink_of(data, 20)
+    ink = omniglot_ink(data, 20)
     assert ink.shape == (2, DRAWERS, 20, 20)
     for c, i in ((0, 0), (1, 5)):
         picture = np.repeat(data.images[c, i][..., None], 3, 2)
@@ -869,8 +869,8 @@ def test_ink_is_found_once_and_then_kept(tree: Path, tmp_path: Path, monkeypatch
         raise AssertionError("looked for again")
 
     monkeypatch.setattr(drawings, "find_ink", fail)
-    np.testing.assert_array_equal(ink_of(data, 20), ink)
-    for other in (lambda: ink_of(data, 21), lambda: ink_of(inverted(data), 20)):
+    np.testing.assert_array_equal(omniglot_ink(data, 20), ink)
+    for other in (lambda: omniglot_ink(data, 21), lambda: omniglot_ink(inverted(data), 20)):
         with pytest.raises(AssertionError, match="looked for again"):
             other()
 

@@ -50,7 +50,7 @@ class Characters:
     facts: dict
 
 
-def ink_of(data: Omniglot, size: int) -> np.ndarray:
+def omniglot_ink(data: Omniglot, size: int) -> np.ndarray:
     """Every drawing through the encoder's preprocessing: ``(classes, images, size, size)`` uint8.
 
     Kept in the user's cache by content: it takes half a minute for the background set.
@@ -74,7 +74,7 @@ def load_characters(
     """The background alphabets on the device, some set aside for validation."""
     data = load_omniglot("background", folder)
     training, held_out = split_alphabets(data.alphabets, recipe.validation_alphabets)
-    ink = torch.from_numpy(ink_of(data, size))
+    ink = torch.from_numpy(omniglot_ink(data, size))
     groups = torch.from_numpy(data.alphabets)
     facts = {
         "name": "Omniglot, background alphabets",

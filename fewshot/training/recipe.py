@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Self
+from typing import Self, TypeVar
 
 from fewshot.data.omniglot import HELD_OUT_ALPHABETS
 from fewshot.encoders.augment import STRONG, Augmentation
@@ -48,6 +48,9 @@ class RunRecipe:
     def with_changes(self, **changes) -> Self:
         """The same recipe but for the given fields; None leaves a field as it is."""
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=RunRecipe)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from fewshot.training.checkpoint import planned_steps, state_path
 from fewshot.training.loop import Progress, Run, train
 from fewshot.training.objective import Objective, OnDevice
-from fewshot.training.recipe import RunRecipe
+from fewshot.training.recipe import AnyRecipe, RunRecipe
 from fewshot.types import InputError
-
-Recipe = TypeVar("Recipe", bound=RunRecipe)
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Session:
         if self.output.exists() and not self.output.is_dir():
             raise InputError(f"The output must be a folder, and {self.output} is not.")
 
-    def planned(self, recipe: Recipe, seconds_a_step: Callable[[], float]) -> Recipe:
+    def planned(self, recipe: AnyRecipe, seconds_a_step: Callable[[], float]) -> AnyRecipe:
         """The recipe with as many steps as fit into the minutes, where there is such a limit.
 
         Args:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from fewshot.training.loop import Run, train
-from fewshot.training.recipe import RunRecipe
-
-Recipe = TypeVar("Recipe", bound=RunRecipe)
+from fewshot.training.recipe import AnyRecipe
 
 
 def seconds_a_step(
-    new: Callable[[Recipe], Run],
-    recipe: Recipe,
+    new: Callable[[AnyRecipe], Run],
+    recipe: AnyRecipe,
     data: object,
     steps: int,
     validation: Callable[[object], object] | None = None,
