@@ -93,7 +93,7 @@ def small_and_on_the_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.fixture(scope="module")
 def characters(tree: Path, small_and_on_the_cpu: None) -> Characters:
-    return load_characters(tree, TINY.input_size, recipe("matching"), CPU)
+    return load_characters(tree, TINY.input_size, recipe("matching").validation_alphabets, CPU)
 
 
 @pytest.fixture(scope="module")

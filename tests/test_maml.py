@@ -277,7 +277,7 @@ def test_a_picture_embeds_the_same_in_any_company_in_training_too() -> None:
 
 def test_the_loss_falls_and_norms_keep_their_statistics(tree, initial) -> None:
     settings = recipe(steps=40, validate_every=40)
-    characters = load_characters(tree, 16, settings, CPU)
+    characters = load_characters(tree, 16, settings.validation_alphabets, CPU)
     torch.manual_seed(0)
     weights = ConvNet(TINY).state_dict()
     objective = new_maml(settings, TINY, weights, CPU)

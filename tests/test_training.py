@@ -101,7 +101,7 @@ def small_and_on_the_cpu(cache: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def characters(tree: Path, small_and_on_the_cpu: None) -> Characters:
-    return load_characters(tree, TINY.input_size, recipe(), CPU)
+    return load_characters(tree, TINY.input_size, recipe().validation_alphabets, CPU)
 
 
 def begin(settings: Recipe, characters: Characters, initial=None) -> Run:
@@ -808,7 +808,7 @@ def test_validation_characters_are_not_trained_on(tree: Path, characters: Charac
 
 def test_holding_out_every_alphabet_is_refused(tree: Path) -> None:
     with pytest.raises(InputError, match=r"4 alphabets.*4 in the data"):
-        load_characters(tree, 16, recipe(validation_alphabets=4), CPU)
+        load_characters(tree, 16, 4, CPU)
 
 
 @pytest.mark.parametrize("method", ["prototype", "siamese"])

@@ -46,7 +46,9 @@ def find_fonts(names: Iterable[str], folders: Iterable[Path] = FONT_FOLDERS) -> 
     return found
 
 
-def render(symbols: Iterable[Symbol], kinds: Iterable[str], folders=FONT_FOLDERS) -> Glyphs:
+def render(
+    symbols: Iterable[Symbol], kinds: Iterable[str], folders: Iterable[Path] = FONT_FOLDERS
+) -> Glyphs:
     """Every character of every symbol in every font that has it.
 
     Args:

@@ -56,15 +56,17 @@ class Loaded:
 class Pools:
     """Where the data lie; the last one read is kept."""
 
-    def __init__(self, **folders: Path | None) -> None:
-        """``data``, ``photos`` and ``lake``: the folders of those options, or None."""
-        self._folders = folders
+    def __init__(
+        self, data: Path | None = None, photos: Path | None = None, lake: Path | None = None
+    ) -> None:
+        """The folders of those options, or None where one was not given."""
+        self._folders = {"--data": data, "--photos": photos, "--lake": lake}
         self._last: tuple[str, Loaded] | None = None
 
     def missing(self, name: str) -> str | None:
         """The option that would be needed and was not given."""
         option = SOURCES[name][0]
-        return option if option and not self._folders.get(option.removeprefix("--")) else None
+        return option if option and not self._folders[option] else None
 
     def load(self, name: str) -> Loaded:
         """Read one of :data:`SOURCES`.
@@ -80,13 +82,13 @@ class Pools:
         return self._last[1]
 
     def _load(self, name: str) -> Loaded:
-        data, photos = self._folders.get("data"), self._folders.get("photos")
+        data, photos, lake = (self._folders[option] for option in ("--data", "--photos", "--lake"))
         if name == "invented":
             from fewshot.data.invented import invented_alphabet
 
             return Loaded(invented_alphabet())
         if name == "lake":
-            return Loaded(*load_lake(self._folders["lake"]))
+            return Loaded(*load_lake(lake))
         if name.startswith("photos"):
             split = name.removeprefix("photos-")
             return Loaded(split_photos(load_photos(photos), split).pool())

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot.class_logits import cosine_prototype_logits, grid_membership
 from fewshot.data.glyphs import Glyphs, render
 from fewshot.data.photos import Photos, load_photos, split_photos
 from fewshot.data.symbols import Symbol, symbols
@@ -39,7 +40,11 @@ def prompts(names: Sequence[str], kinds: Sequence[str]) -> list[str]:
 
 
 def training_data(
-    photos: Photos, glyphs: Glyphs, signs: Sequence[Symbol], tokenizer: Tokenizer, device
+    photos: Photos,
+    glyphs: Glyphs,
+    signs: Sequence[Symbol],
+    tokenizer: Tokenizer,
+    device: torch.device,
 ) -> ClipData:
     """Everything of the training split, on the device."""
     texts, first = flat_prompts(
@@ -106,7 +111,7 @@ def validation_data(
     glyphs: Glyphs,
     signs: Sequence[Symbol],
     tokenizer: Tokenizer,
-    device,
+    device: torch.device,
 ) -> ClipValidation:
     """Held-out pictures of trained nouns, held-out classes, and held-out fonts."""
     generator = torch.Generator().manual_seed(0)
@@ -140,7 +145,9 @@ def validation_data(
     )
 
 
-def load_clip_data(folder: Path, tokenizer: Tokenizer, device) -> tuple[ClipData, ClipValidation]:
+def load_clip_data(
+    folder: Path, tokenizer: Tokenizer, device: torch.device
+) -> tuple[ClipData, ClipValidation]:
     """Photos of a folder and glyphs of this machine's fonts, to train on and to choose by.
 
     Raises:
@@ -161,7 +168,7 @@ def load_clip_data(folder: Path, tokenizer: Tokenizer, device) -> tuple[ClipData
     return data, validation
 
 
-def _tokens(names: Sequence[str], kind: str, tokenizer: Tokenizer, device) -> Tensor:
+def _tokens(names: Sequence[str], kind: str, tokenizer: Tokenizer, device: torch.device) -> Tensor:
     tokens = tokenizer([text for name in names for text in prompts([name], [kind])])
     return tokens.view(len(names), -1, tokens.shape[1]).to(device)
 
@@ -186,9 +193,10 @@ def _few_shot_accuracy(x: Tensor, episodes: Sequence[Episode]) -> float:
     right = total = 0
     for episode in episodes:
         ways = len(episode.classes)
-        support = x[episode.support].view(ways, -1, x.shape[1])  # grouped by class
-        prototypes = F.normalize(support.mean(1), dim=1)
-        answers = (x[episode.queries] @ prototypes.T).argmax(1).numpy()
+        membership = grid_membership(ways, len(episode.support) // ways)  # grouped by class
+        support, queries = x[episode.support], x[episode.queries]
+        logits = cosine_prototype_logits(queries, support, membership, 1.0)
+        answers = logits.argmax(1).numpy()
         right += int((answers == episode.query_labels).sum())
         total += len(answers)
     return right / total

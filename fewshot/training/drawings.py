@@ -69,11 +69,11 @@ def omniglot_ink(data: Omniglot, size: int) -> np.ndarray:
 
 
 def load_characters(
-    folder: Path | None, size: int, recipe: Recipe, device: torch.device
+    folder: Path | None, size: int, held_out_alphabets: int, device: torch.device
 ) -> Characters:
     """The background alphabets on the device, some set aside for validation."""
     data = load_omniglot("background", folder)
-    training, held_out = split_alphabets(data.alphabets, recipe.validation_alphabets)
+    training, held_out = split_alphabets(data.alphabets, held_out_alphabets)
     ink = torch.from_numpy(omniglot_ink(data, size))
     groups = torch.from_numpy(data.alphabets)
     facts = {
@@ -133,7 +133,9 @@ def train_checkpoint(recipe: Recipe, session: Session) -> Run:
     config, weights, warm_start = recipe.architecture, None, None
     if session.initial is not None:
         config, weights, warm_start = trained_encoder(session.initial)
-    characters = load_characters(session.folder, config.input_size, recipe, device)
+    characters = load_characters(
+        session.folder, config.input_size, recipe.validation_alphabets, device
+    )
     new = partial(begin_drawings, config=config, data=characters.train)
     recipe = session.planned(
         recipe, lambda: seconds_a_step(new, recipe, characters.train, TIMED_STEPS)

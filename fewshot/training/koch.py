@@ -103,7 +103,7 @@ def train_koch(recipe: KochRecipe, session: Session) -> Run:
     if session.initial is not None:
         raise InputError("koch starts at the published random weights: leave out --init.")
     device = best_device()
-    characters = load_characters(session.folder, SIDE, recipe, device)
+    characters = load_characters(session.folder, SIDE, recipe.validation_alphabets, device)
     validation = _fewer(characters.validation)
     recipe = session.planned(
         recipe,

@@ -175,7 +175,9 @@ def train_maml(recipe: MamlRecipe, session: Session) -> Run:
             "without --feature-map."
         )
     device = best_device()
-    characters = load_characters(session.folder, config.input_size, recipe, device)
+    characters = load_characters(
+        session.folder, config.input_size, recipe.validation_alphabets, device
+    )
     validation = maml_validation(characters.validation.data)
     new = partial(new_maml, config=config, weights=weights, device=device)
     recipe = session.planned(

@@ -15,6 +15,8 @@ from fewshot.temperature import likeliest_temperature
 from fewshot.training.drawings_objective import DrawingsObjective, TrainingData
 
 EPISODES = 300
+# Drawings embedded at a time.
+BATCH = 512
 WAYS = 20
 
 
@@ -63,12 +65,12 @@ def validation_set(data: TrainingData, episodes: int = EPISODES) -> ValidationSe
 
 
 @torch.no_grad()
-def embed_all(objective: Compares, data: TrainingData, batch: int = 512) -> Tensor:
+def embed_all(objective: Compares, data: TrainingData) -> Tensor:
     """Embeddings ``(classes * images, d)`` of every character as it is, class by class."""
     objective.eval()
     images = data.ink.flatten(0, 1)
     with autocast(images.device):
-        parts = [objective.encoder(part[:, None].float() / 255) for part in images.split(batch)]
+        parts = [objective.encoder(part[:, None].float() / 255) for part in images.split(BATCH)]
     return torch.cat(parts)
 
 
