@@ -15,7 +15,6 @@ from fewshot.index import build_index
 from fewshot.methods import Method, Settings, get_method
 from fewshot.methods.adaptation import LAST_BLOCK, plan_for
 from fewshot.presets import get_preset
-from fewshot.prompts import templates
 from fewshot.types import (
     Blank,
     Comparison,
@@ -128,7 +127,7 @@ def fit(
         raise InputError("Name at least one method.")
     chosen = get_preset(preset)
     kinds = {name: get_method(name) for name in methods}
-    settings = settings or Settings(templates=templates(chosen.templates))
+    settings = settings or chosen.settings()
     fitted: dict[str, FittedMethod] = {}
     unavailable: dict[str, str] = {}
     supports: dict[str, Support] = {}

@@ -21,7 +21,6 @@ from fewshot.encoders import get_encoder
 from fewshot.episodes import Episode, EpisodeBatch, Episodes
 from fewshot.methods import Method, Settings, get_method
 from fewshot.presets import Preset, get_preset
-from fewshot.prompts import templates
 from fewshot.tally import Tally
 from fewshot.types import InputError, Support, SupportSet
 
@@ -178,7 +177,7 @@ class Evaluator:
         if against is not None and against not in methods:
             raise InputError(f"{against} is to be compared with, so it must be one of the methods.")
         chosen = get_preset(preset)
-        settings = settings or Settings(templates=templates(chosen.templates))
+        settings = settings or chosen.settings()
         self.pool, self._against, self._on_disk = pool, against, on_disk
         self._remembered = remembered
         self._methods = {name: _build(name, chosen, settings, model) for name in methods}

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from fewshot.prompts import templates
 from fewshot.types import InputError
+
+if TYPE_CHECKING:
+    from fewshot.methods import Settings
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,12 @@ class Preset:
                 f"{', '.join(self.encoders)}."
             )
         return self.encoders[method]
+
+    def settings(self, **changes) -> Settings:
+        """The methods' defaults, with this preset's prompt templates, but for what is given."""
+        from fewshot.methods import Settings
+
+        return Settings(**{"templates": templates(self.templates), **changes})
 
 
 PRESETS = {

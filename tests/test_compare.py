@@ -18,6 +18,8 @@ from fewshot.examples import example_task
 from fewshot.examples_letters import LETTER_TASKS
 from fewshot.methods import METHODS, Settings
 from fewshot.metrics import normalise
+from fewshot.presets import get_preset
+from fewshot.prompts import templates
 from fewshot.report import as_csv, as_json
 from fewshot.types import InputError, Picture, SupportSet
 
@@ -193,6 +195,13 @@ def test_photos_without_clip_says_what_to_do(task, no_clip):
 def test_bad_arguments_are_refused(task, no_clip, arguments, named):
     with pytest.raises(InputError, match=named):
         compare(**({"support_set": task.support, "queries": task.queries} | arguments))
+
+
+def test_a_presets_settings_are_the_defaults_with_its_templates():
+    preset = get_preset("photos")
+    assert preset.settings() == Settings(templates=templates("photo"))
+    assert preset.settings(steps=3) == Settings(templates=templates("photo"), steps=3)
+    assert preset.settings(templates=("{}",)) == Settings(templates=("{}",))
 
 
 def test_agreement(comparison):

@@ -18,7 +18,6 @@ from fewshot.evaluation import Evaluator, MethodScore, Progress
 from fewshot.methods import Settings
 from fewshot.metrics import mean_interval
 from fewshot.presets import get_preset
-from fewshot.prompts import templates
 from fewshot.reproduce.experiments import EXPERIMENTS, SEED, Experiment, Task
 from fewshot.reproduce.pools import Loaded, Pools
 from fewshot.reproduce.provenance import provenance, without_places
@@ -69,7 +68,8 @@ class Runner:
         loaded = self._pools.load(experiment.data)
         if not any(key[0] == experiment.data for key in self._embedded):
             self._embedded.clear()
-        settings = _settings(experiment)
+        preset = get_preset(experiment.preset)
+        settings = preset.settings(transductive=experiment.transductive)
         able, left_out = _able(experiment, loaded.pool, settings)
         if not able:
             raise InputError(f"{experiment.name}: {next(iter(left_out.values()))}")
@@ -181,11 +181,6 @@ class Runner:
                         yield _drawn(task, loaded, count)
                     except InputError:
                         continue  # told of when its turn comes
-
-
-def _settings(experiment: Experiment) -> Settings:
-    chosen = templates(get_preset(experiment.preset).templates)
-    return Settings(templates=chosen, transductive=experiment.transductive)
 
 
 def _able(

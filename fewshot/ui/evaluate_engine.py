@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 
 from fewshot.presets import get_preset
-from fewshot.prompts import templates
 from fewshot.report import evaluation_conditions
 from fewshot.types import InputError
 from fewshot.ui import clip_files
@@ -39,7 +38,6 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
     from fewshot.embedding_cache import AT_ONCE
     from fewshot.episodes import draw_episodes
     from fewshot.evaluation import Evaluator
-    from fewshot.methods import Settings
 
     model = clip_files.offered(request.model)
     drawn = [
@@ -47,7 +45,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         for protocol in protocols
     ]
     methods, absent = _at_hand(request)
-    settings = Settings(templates=templates(get_preset(request.preset).templates))
+    settings = get_preset(request.preset).settings()
     evaluator = Evaluator(
         pool, methods, request.preset, settings, model=model, against=request.against,
         remembered=REMEMBERED,
