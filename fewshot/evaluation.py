@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +15,7 @@ from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
 from fewshot.encoders import get_encoder
 from fewshot.episodes import Episode, EpisodeBatch, Episodes
+from fewshot.evaluation_results import Evaluation, MethodScore
 from fewshot.methods import Method, Settings, get_method
 from fewshot.presets import Preset, get_preset
 from fewshot.tally import Tally
@@ -35,113 +32,6 @@ TOLD_AGAIN = 1.01
 
 def quietly(share: float, what: str) -> None:
     """Progress that nobody is told of."""
-
-
-@dataclass(frozen=True)
-class MethodScore:
-    """One method's result.
-
-    Attributes:
-        method: its name.
-        accuracy: mean over episodes, 0 to 1.
-        ci95: half-width of its 95% interval over episodes; over queries where there is only one
-            episode.
-        episodes: how many.
-        queries: pictures classified in all.
-        episodes_per_second: fit and predict, embeddings given.
-        top5: share of queries whose class is among the five most probable.
-        calibration_error: expected calibration error, 0 to 1.
-        difference: mean of its accuracy less the reference method's on the same episodes, and
-            the half-width of the 95% interval of that mean; None without a reference.
-        against: that reference's name, or None.
-        transductive: whether it saw all queries of an episode at once.
-    """
-
-    method: str
-    accuracy: float
-    ci95: float
-    episodes: int
-    queries: int
-    episodes_per_second: float
-    top5: float
-    calibration_error: float
-    difference: tuple[float, float] | None = None
-    against: str | None = None
-    transductive: bool = False
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All methods on the same episodes.
-
-    Attributes:
-        scores: one a method, in the order asked for.
-        checkpoints: method name -> SHA-256 of its weights, where it has any.
-        correct: method name -> ``(episodes,)`` accuracy of each episode, for paired differences.
-        confusion: method name -> ``(n_classes, n_classes)`` queries by true and answered class;
-            empty where the classes are too many.
-        examples: method name -> ``(m, 3)`` true class, answered class and pool index of queries
-            that the evaluator was asked to remember.
-    """
-
-    scores: list[MethodScore]
-    checkpoints: dict[str, str]
-    correct: dict[str, np.ndarray] = field(default_factory=dict)
-    confusion: dict[str, np.ndarray] = field(default_factory=dict)
-    examples: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def as_json(self, protocol: dict, classes: Sequence[str] = ()) -> dict:
-        """``{"protocol": {…, "checkpoints"}, "results": […], "confusion": {…}}``.
-
-        An interval that there is none of is None: JSON has no NaN. Of the confusion the pairs of
-        classes that occur are given by method, ``[true, answered, queries]``, the most first.
-
-        Args:
-            protocol: what the figures were made by.
-            classes: names of the classes, or empty: then there is no confusion.
-        """
-        tables = self.confusion if classes else {}
-        confusion = {name: confusion_pairs(counts, classes) for name, counts in tables.items()}
-        return {
-            "protocol": protocol | {"checkpoints": self.checkpoints},
-            "results": [_plain(score) for score in self.scores],
-            **({"confusion": confusion} if confusion else {}),
-        }
-
-
-def confusion_pairs(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, str, int]]:
-    """``(c, c)`` queries by true and answered class: the pairs that occur, the most first."""
-    found = np.argwhere(counts)
-    order = np.argsort(-counts[tuple(found.T)], kind="stable")
-    return [(classes[i], classes[j], int(counts[i, j])) for i, j in found[order]]
-
-
-def _plain(score: MethodScore) -> dict:
-    values = asdict(score) | {"ci95": _or_none(score.ci95)}
-    if score.difference is not None:
-        values["difference"] = tuple(map(_or_none, score.difference))
-    return values
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def as_csv(runs: Iterable[tuple[dict, Evaluation]]) -> str:
-    """A line for each method of each run, after the ways and shots of its protocol."""
-    table = io.StringIO()
-    names = [name for name in MethodScore.__dataclass_fields__ if name != "difference"]
-    writer = csv.writer(table)
-    writer.writerow(["ways", "shots", *names, "difference", "difference_ci95"])
-    for protocol, evaluation in runs:
-        for score in evaluation.scores:
-            values = [getattr(score, name) for name in names]
-            difference = score.difference or ("", "")
-            shots = protocol["shots"]
-            if isinstance(shots, tuple):  # from the fewest to the most
-                shots = "-".join(map(str, shots))
-            writer.writerow([protocol["ways"], shots, *values, *difference])
-    return table.getvalue()
 
 
 class Evaluator:
@@ -270,9 +160,8 @@ class Evaluator:
 
     def _figures(self, tallies: dict[str, Tally]) -> Evaluation:
         encoders = {name: method.encoder for name, method in self._methods.items()}
-        scores = [_score(name, tallies, self._against) for name in tallies]
         return Evaluation(
-            [replace(s, transductive=self._methods[s.method].transductive) for s in scores],
+            [_score(method, tallies, self._against) for method in self._methods.values()],
             {name: e.checkpoint for name, e in encoders.items() if e.checkpoint},
             {name: tally.accuracies for name, tally in tallies.items()},
             {n: t.confusion.copy() for n, t in tallies.items() if t.confusion is not None},
@@ -280,14 +169,14 @@ class Evaluator:
         )
 
 
-def _score(name: str, tallies: dict[str, Tally], against: str | None) -> MethodScore:
-    tally, difference = tallies[name], None
-    against = None if name == against else against
+def _score(method: Method, tallies: dict[str, Tally], against: str | None) -> MethodScore:
+    tally, difference = tallies[method.name], None
+    against = None if method.name == against else against
     if against is not None:
         # Free of what makes an episode easy or hard for all.
         difference = tally.difference(tallies[against])
     return MethodScore(
-        name,
+        method.name,
         *tally.accuracy(),
         episodes=len(tally.accuracies),
         queries=tally.queries,
@@ -296,6 +185,7 @@ def _score(name: str, tallies: dict[str, Tally], against: str | None) -> MethodS
         calibration_error=tally.calibration_error,
         difference=difference,
         against=against,
+        transductive=method.transductive,
     )
 
 

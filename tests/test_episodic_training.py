@@ -406,7 +406,7 @@ def test_evaluation_equals_pictures_done_by_hand(tree: Path, shelf: Path, method
         else:
             scores = [-np.linalg.norm(q - shown, axis=2).mean(1) for q in asked]
         accuracies.append(np.mean(np.argmax(scores, 1) == episode.query_labels))
-    np.testing.assert_allclose(result.correct[method], accuracies)
+    np.testing.assert_allclose(result.accuracies[method], accuracies)
 
 
 def test_the_command_line_trains_and_evaluates(tree: Path, initial: Path, shelf: Path, capsys):

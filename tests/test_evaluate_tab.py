@@ -243,7 +243,7 @@ def test_the_pictures_behind_a_cell_are_those_so_answered(two: Report) -> None:
 
 
 def test_of_many_classes_the_most_confused_are_shown() -> None:
-    from fewshot.evaluation import Evaluation
+    from fewshot.evaluation_results import Evaluation
 
     counts = np.zeros((50, 50), int)
     np.fill_diagonal(counts, 5)

@@ -23,7 +23,8 @@ from fewshot.data.lake import load_lake
 from fewshot.data.omniglot import load_omniglot
 from fewshot.encoders import get_encoder
 from fewshot.episodes import Protocol, draw_episodes, names_episode
-from fewshot.evaluation import Evaluator, as_csv
+from fewshot.evaluation import Evaluator
+from fewshot.evaluation_results import as_csv
 from fewshot.methods import METHODS, Settings
 from fewshot.metrics import mean_interval
 from fewshot.types import InputError, Support
@@ -73,7 +74,7 @@ def test_equals_episodes_done_by_hand(pool, name):
     episodes = episodes_of(pool)
     result = Evaluator(pool, [name]).run(episodes)
     expected = by_hand(name, pool, episodes)
-    np.testing.assert_allclose(result.correct[name], expected, atol=1e-9)
+    np.testing.assert_allclose(result.accuracies[name], expected, atol=1e-9)
     score = result.scores[0]
     mean, half = mean_interval(expected)
     if mean == 1:  # no spread: what error would still leave all of them right one time in twenty
@@ -86,8 +87,8 @@ def test_equals_episodes_done_by_hand(pool, name):
 
 def test_same_seed_same_numbers(pool):
     runs = [Evaluator(pool, ["siamese", "finetune"]).run(episodes_of(pool)) for _ in range(2)]
-    for name in runs[0].correct:
-        np.testing.assert_array_equal(runs[0].correct[name], runs[1].correct[name])
+    for name in runs[0].accuracies:
+        np.testing.assert_array_equal(runs[0].accuracies[name], runs[1].accuracies[name])
 
 
 def test_json(pool):
@@ -182,7 +183,7 @@ def test_any_tree_of_class_folders(folder):
 def test_paired_differences_are_over_episodes(pool):
     evaluator = Evaluator(pool, ["prototype", "pixels"], against="prototype")
     result = evaluator.run(episodes_of(pool))
-    gaps = result.correct["pixels"] - result.correct["prototype"]
+    gaps = result.accuracies["pixels"] - result.accuracies["prototype"]
     by_name = {score.method: score for score in result.scores}
     assert by_name["prototype"].difference is None
     assert len(gaps) == 12  # Student's t of 11 degrees of freedom
@@ -200,8 +201,8 @@ def test_stopping_early_leaves_the_figures_so_far_of_the_same_episodes(pool, mon
     steps = list(evaluator.steps(episodes_of(pool), embedded))
     assert [step.scores[0].episodes for step in steps] == [4, 8, 12]
     for name in ("prototype", "pixels"):
-        np.testing.assert_array_equal(steps[0].correct[name], steps[-1].correct[name][:4])
-    assert steps[-1].scores[0].accuracy == pytest.approx(steps[-1].correct["prototype"].mean())
+        np.testing.assert_array_equal(steps[0].accuracies[name], steps[-1].accuracies[name][:4])
+    assert steps[-1].scores[0].accuracy == pytest.approx(steps[-1].accuracies["prototype"].mean())
 
 
 def test_protocols_share_their_embeddings(pool, monkeypatch):
@@ -225,11 +226,11 @@ def test_embeddings_on_disk_are_found_again_by_content(pool, monkeypatch, tmp_pa
         patch.setattr(encoder, "embed", None)
         patch.setattr(encoder, "embed_views", None)
         again = Evaluator(pool, ["finetune"], on_disk=True).run(episodes_of(pool))
-    np.testing.assert_array_equal(first.correct["finetune"], again.correct["finetune"])
+    np.testing.assert_array_equal(first.accuracies["finetune"], again.accuracies["finetune"])
     for kept in tmp_path.glob("embeddings-*.npy"):
         kept.write_bytes(kept.read_bytes()[:100])  # as a full disk leaves it
     mended = Evaluator(pool, ["finetune"], on_disk=True).run(episodes_of(pool))
-    np.testing.assert_array_equal(first.correct["finetune"], mended.correct["finetune"])
+    np.testing.assert_array_equal(first.accuracies["finetune"], mended.accuracies["finetune"])
     monkeypatch.setattr("fewshot.embedded_pool.precision_name", lambda device: "another")
     Evaluator(pool, ["finetune"], on_disk=True).run(episodes_of(pool))
     assert len(list(tmp_path.glob("embeddings-*.npy"))) == 4
@@ -245,7 +246,7 @@ def test_drawings_encoders_are_never_tuned_to_an_episode(pool, monkeypatch):
     settings = Settings(last_block=True)
     tuned = Evaluator(pool, ["finetune"], settings=settings).run(episodes_of(pool))
     plain = Evaluator(pool, ["finetune"]).run(episodes_of(pool))
-    np.testing.assert_array_equal(tuned.correct["finetune"], plain.correct["finetune"])
+    np.testing.assert_array_equal(tuned.accuracies["finetune"], plain.accuracies["finetune"])
 
 
 def test_an_interval_that_one_episode_has_none_of_is_null(pool):

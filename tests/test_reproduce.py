@@ -17,7 +17,8 @@ import pytest
 from omniglot_tree import write_omniglot_tree
 
 from fewshot.cli import main
-from fewshot.evaluation import Evaluator, MethodScore
+from fewshot.evaluation import Evaluator
+from fewshot.evaluation_results import MethodScore
 from fewshot.metrics import mean_interval
 from fewshot.reproduce.experiments import EXPERIMENTS, NAMES, SEED, Experiment, Task
 from fewshot.reproduce.line_chart import Series, line_chart
@@ -235,7 +236,7 @@ def by_itself(evaluator: Evaluator, task: Task) -> float:
     pool = evaluator.pool
     protocol = Protocol(task.ways, task.shots, task.queries, task.within_alphabet)
     drawn = draw_episodes(pool.labels, protocol, 6, SEED, pool.groups)
-    return mean_interval(evaluator.run(drawn).correct["pixels"])[0]
+    return mean_interval(evaluator.run(drawn).accuracies["pixels"])[0]
 
 
 def test_ctrl_c_keeps_the_finished_experiments(omniglot, written, capsys, monkeypatch):

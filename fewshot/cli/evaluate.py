@@ -27,7 +27,8 @@ from fewshot.types import InputError
 if TYPE_CHECKING:
     from fewshot.data.pool import Pool
     from fewshot.episodes import Episodes
-    from fewshot.evaluation import Evaluation, Evaluator, MethodScore
+    from fewshot.evaluation import Evaluator
+    from fewshot.evaluation_results import Evaluation, MethodScore
 
     # A protocol as the JSON names it, and its episodes.
     Task = tuple[dict, Episodes]
@@ -102,7 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print a table; write JSON where asked."""
-    from fewshot.evaluation import Evaluator, as_csv
+    from fewshot.evaluation import Evaluator
+    from fewshot.evaluation_results import as_csv
     from fewshot.methods import get_method
     from fewshot.report import evaluation_conditions
 

@@ -14,7 +14,8 @@ from fewshot.data.distortions import distort
 from fewshot.data.pool import Pool
 from fewshot.embedded_pool import EmbeddedPool
 from fewshot.episodes import Episodes, Protocol, draw_episodes, names_episode
-from fewshot.evaluation import Evaluator, MethodScore, Progress
+from fewshot.evaluation import Evaluator, Progress
+from fewshot.evaluation_results import MethodScore
 from fewshot.methods import Settings
 from fewshot.metrics import mean_interval
 from fewshot.presets import get_preset
@@ -137,7 +138,7 @@ class Runner:
             checkpoints |= {n: h for n, h in result.checkpoints.items() if n in names}
             for score in result.scores:
                 if score.method in names:
-                    scores[score.method] = _as_json(score, result.correct[score.method])
+                    scores[score.method] = _as_json(score, result.accuracies[score.method])
         return {
             "protocol": protocol,
             "results": [scores[name] for name in able],
@@ -239,7 +240,7 @@ def _called(task: Task | None) -> str:
     return f"{task.ways or 'all'}-way {task.shots}-shot{where}{changed}"
 
 
-def _as_json(score: MethodScore, correct: np.ndarray) -> dict:
+def _as_json(score: MethodScore, accuracies: np.ndarray) -> dict:
     # Of one episode there is an interval over its queries, and none of a difference.
     if math.isnan(score.ci95) or (score.difference and math.isnan(score.difference[1])):
         raise InputError("An interval needs two episodes, or two of Lake's runs, or more.")
@@ -255,8 +256,8 @@ def _as_json(score: MethodScore, correct: np.ndarray) -> dict:
     if score.difference is not None:
         values["against"] = score.against
         values["difference"] = [round(value, DIGITS) for value in score.difference]
-    if len(correct) >= FIRST:
-        mean, half = mean_interval(correct[:FIRST])
+    if len(accuracies) >= FIRST:
+        mean, half = mean_interval(accuracies[:FIRST])
         values["first"] = {
             "episodes": FIRST, "accuracy": round(mean, DIGITS), "ci95": round(half, DIGITS)
         }  # fmt: skip

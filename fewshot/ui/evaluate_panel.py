@@ -112,7 +112,7 @@ def so_far(report: Report, sweep: str) -> list[Any]:
 
 def finished(report: Report, sweep: str) -> list[Any]:
     """Updates for the panel's outputs at the end of a run."""
-    from fewshot.evaluation import as_csv
+    from fewshot.evaluation_results import as_csv
 
     message = escaped(summary(report, stopped=not report.complete)) + _cautions(report)
     if report.skipped:

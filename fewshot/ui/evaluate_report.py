@@ -12,7 +12,7 @@ from fewshot.types import Picture
 from fewshot.ui.files import thumbnail
 
 if TYPE_CHECKING:
-    from fewshot.evaluation import Evaluation
+    from fewshot.evaluation_results import Evaluation
 
 REMEMBERED = 12  # pictures behind a cell of a confusion matrix
 MOST_CLASSES = 30  # of a confusion matrix that is shown
@@ -78,7 +78,7 @@ class Report:
 
     def as_json(self) -> dict:
         """As ``evaluate --json`` writes it; of many classes, confusions of those shown alone."""
-        from fewshot.evaluation import confusion_pairs
+        from fewshot.evaluation_results import confusion_pairs
 
         reports = [evaluation.as_json(protocol) for protocol, evaluation in self.runs]
         for (number, method), confusion in self.confusions.items():
@@ -112,7 +112,7 @@ def confusion_of(evaluation: Evaluation, method: str) -> Confusion:
 
 def without_tables(evaluation: Evaluation) -> Evaluation:
     """Without what grows with the square of the classes, or with the episodes."""
-    return replace(evaluation, correct={}, confusion={}, examples={})
+    return replace(evaluation, accuracies={}, confusion={}, examples={})
 
 
 class Album:

@@ -10,7 +10,7 @@ from fewshot.ui.evaluate_request import METHOD_TITLES
 from fewshot.ui.markup import counted, escaped, image, number
 
 if TYPE_CHECKING:
-    from fewshot.evaluation import MethodScore
+    from fewshot.evaluation_results import MethodScore
 
 _FIGURES = {
     "Accuracy ± 95 %": "mean over episodes, and the half-width of its 95 % interval: for "

@@ -1,0 +1,118 @@
+"""The figures that an evaluation comes to, and the same as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class MethodScore:
+    """One method's result.
+
+    Attributes:
+        method: its name.
+        accuracy: mean over episodes, 0 to 1.
+        ci95: half-width of its 95% interval over episodes; over queries where there is only one
+            episode.
+        episodes: how many.
+        queries: pictures classified in all.
+        episodes_per_second: fit and predict, embeddings given.
+        top5: share of queries whose class is among the five most probable.
+        calibration_error: expected calibration error, 0 to 1.
+        difference: mean of its accuracy less the reference method's on the same episodes, and
+            the half-width of the 95% interval of that mean; None without a reference.
+        against: that reference's name, or None.
+        transductive: whether it saw all queries of an episode at once.
+    """
+
+    method: str
+    accuracy: float
+    ci95: float
+    episodes: int
+    queries: int
+    episodes_per_second: float
+    top5: float
+    calibration_error: float
+    difference: tuple[float, float] | None = None
+    against: str | None = None
+    transductive: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All methods on the same episodes.
+
+    Attributes:
+        scores: one a method, in the order asked for.
+        checkpoints: method name -> SHA-256 of its weights, where it has any.
+        accuracies: method name -> ``(episodes,)`` accuracy of each episode, for paired differences.
+        confusion: method name -> ``(n_classes, n_classes)`` queries by true and answered class;
+            empty where the classes are too many.
+        examples: method name -> ``(m, 3)`` true class, answered class and pool index of queries
+            that the evaluator was asked to remember.
+    """
+
+    scores: list[MethodScore]
+    checkpoints: dict[str, str]
+    accuracies: dict[str, np.ndarray] = field(default_factory=dict)
+    confusion: dict[str, np.ndarray] = field(default_factory=dict)
+    examples: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def as_json(self, protocol: dict, classes: Sequence[str] = ()) -> dict:
+        """``{"protocol": {…, "checkpoints"}, "results": […], "confusion": {…}}``.
+
+        An interval that there is none of is None: JSON has no NaN. Of the confusion the pairs of
+        classes that occur are given by method, ``[true, answered, queries]``, the most first.
+
+        Args:
+            protocol: what the figures were made by.
+            classes: names of the classes, or empty: then there is no confusion.
+        """
+        tables = self.confusion if classes else {}
+        confusion = {name: confusion_pairs(counts, classes) for name, counts in tables.items()}
+        return {
+            "protocol": protocol | {"checkpoints": self.checkpoints},
+            "results": [_plain(score) for score in self.scores],
+            **({"confusion": confusion} if confusion else {}),
+        }
+
+
+def confusion_pairs(counts: np.ndarray, classes: Sequence[str]) -> list[tuple[str, str, int]]:
+    """``(c, c)`` queries by true and answered class: the pairs that occur, the most first."""
+    found = np.argwhere(counts)
+    order = np.argsort(-counts[tuple(found.T)], kind="stable")
+    return [(classes[i], classes[j], int(counts[i, j])) for i, j in found[order]]
+
+
+def _plain(score: MethodScore) -> dict:
+    values = asdict(score) | {"ci95": _or_none(score.ci95)}
+    if score.difference is not None:
+        values["difference"] = tuple(map(_or_none, score.difference))
+    return values
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def as_csv(runs: Iterable[tuple[dict, Evaluation]]) -> str:
+    """A line for each method of each run, after the ways and shots of its protocol."""
+    table = io.StringIO()
+    names = [name for name in MethodScore.__dataclass_fields__ if name != "difference"]
+    writer = csv.writer(table)
+    writer.writerow(["ways", "shots", *names, "difference", "difference_ci95"])
+    for protocol, evaluation in runs:
+        for score in evaluation.scores:
+            values = [getattr(score, name) for name in names]
+            difference = score.difference or ("", "")
+            shots = protocol["shots"]
+            if isinstance(shots, tuple):  # from the fewest to the most
+                shots = "-".join(map(str, shots))
+            writer.writerow([protocol["ways"], shots, *values, *difference])
+    return table.getvalue()
