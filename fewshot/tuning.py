@@ -59,9 +59,15 @@ def _protocols(*shots: int, ways: int = WAYS, queries: int = QUERIES) -> dict[st
 
 
 def _grid(
-    steps: Iterable[int], rates: Iterable[float], entropies=(1.0,), temperatures=(1.0,)
+    steps: Iterable[int],
+    rates: Iterable[float],
+    entropies: Iterable[float] = (1.0,),
+    temperatures: Iterable[float] = (1.0,),
 ) -> tuple[Plan, ...]:
-    return tuple(Plan(*values) for values in product(steps, rates, entropies, temperatures))
+    return tuple(
+        Plan(steps=n, learning_rate=rate, entropy_factor=entropy, temperature_factor=temperature)
+        for n, rate, entropy, temperature in product(steps, rates, entropies, temperatures)
+    )
 
 
 # On a tie the first is taken: fewer steps, the lower rate, less regularisation.
@@ -133,36 +139,42 @@ def search(
     """
     settings = replace(settings, transductive=what.transductive)
     method = METHODS[what.method](encoder, settings)
-    found = {}
-    tasks = {
-        shots: draw_episodes(pool.labels, protocol, episodes, seed=int(shots))
-        for shots, protocol in what.protocols.items()
-    }
-    more = {
-        shots: draw_episodes(pool.labels, protocol, PRIORS_TOLD_BY * episodes, seed=10 + int(shots))
-        for shots, protocol in what.protocols.items()
-        if what.priors
-    }
+    tasks = _drawn(what, pool, episodes, first_seed=0)
+    more = _drawn(what, pool, PRIORS_TOLD_BY * episodes, first_seed=10) if what.priors else {}
     embedded = EmbeddedPool(pool, [*tasks.values(), *more.values()], on_disk=True)
+    found = {}
     for shots, drawn in tasks.items():
-        # As it is before its first step: what learning has to beat.
-        with trying(plan_name(what), replace(what.candidates[0], steps=0)):
-            untaught = METHODS[what.method](encoder, replace(settings, steps=0))
-            start = _accuracy(untaught, drawn, embedded)
+        start = _untaught_accuracy(what, method, drawn, embedded)
         accuracy = partial(_accuracy, method, drawn, embedded)
-        found[shots] = _best(what.candidates, plan_name(what), accuracy)
+        best = _best(what.candidates, plan_name(what), accuracy)
         if what.priors:
-            plans = [replace(found[shots].plan, prior=weight) for weight in what.priors]
             on_more = partial(_accuracy, method, more[shots], embedded)
-            chosen = _best(plans, plan_name(what), on_more).plan
-            found[shots] = _best([chosen], plan_name(what), accuracy)
+            best = _with_prior(best, what, on_more, accuracy)
         if what.calibrated:
-            found[shots] = _calibrated(found[shots], what, method, drawn, embedded)
+            best = _calibrated(best, what, method, drawn, embedded)
         on_progress(
             f"{plan_name(what)}, {shots}-shot: {start:.4f} untaught, "
-            f"{found[shots].accuracy:.4f} with {found[shots].plan}"
+            f"{best.accuracy:.4f} with {best.plan}"
         )
+        found[shots] = best
     return found
+
+
+def _drawn(what: Search, pool: Pool, episodes: int, first_seed: int) -> dict[str, Episodes]:
+    """Episodes of each protocol, by the number of shots its plan is kept under."""
+    return {
+        shots: draw_episodes(pool.labels, protocol, episodes, seed=first_seed + int(shots))
+        for shots, protocol in what.protocols.items()
+    }
+
+
+def _untaught_accuracy(
+    what: Search, method: Method, episodes: Episodes, embedded: EmbeddedPool
+) -> float:
+    """As the method is before its first step: what learning has to beat."""
+    with trying(plan_name(what), replace(what.candidates[0], steps=0)):
+        untaught = type(method)(method.encoder, replace(method.settings, steps=0))
+        return _accuracy(untaught, episodes, embedded)
 
 
 def search_last_block(
@@ -192,6 +204,15 @@ def _best(candidates: Sequence[Plan], name: str, accuracy: Callable[[], float]) 
         with trying(name, plan):
             found.append(Found(plan, accuracy()))
     return max(found, key=lambda one: one.accuracy)
+
+
+def _with_prior(
+    found: Found, what: Search, on_more: Callable[[], float], accuracy: Callable[[], float]
+) -> Found:
+    """With the weight of the classes trained on that does best on more episodes."""
+    plans = [replace(found.plan, prior=weight) for weight in what.priors]
+    chosen = _best(plans, plan_name(what), on_more).plan
+    return _best([chosen], plan_name(what), accuracy)
 
 
 def _accuracy(method: Method, episodes: Episodes, embedded: EmbeddedPool) -> float:
@@ -254,7 +275,7 @@ def plans_in(path: Path) -> dict:
     return everything
 
 
-def written(path: Path, family: str, plans: dict[str, dict[str, Found]]) -> None:
+def write_plans(path: Path, family: str, plans: dict[str, dict[str, Found]]) -> None:
     """Put plans into the file; what it has of other families and methods stays."""
     everything = plans_in(path)
     everything.setdefault(family, {}).update(

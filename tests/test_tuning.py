@@ -26,7 +26,7 @@ from fewshot.tuning import (
     plan_name,
     search,
     view_likeness,
-    written,
+    write_plans,
 )
 from fewshot.types import InputError, Picture, Support
 
@@ -174,8 +174,8 @@ def test_a_plan_being_tried_is_its_methods_until_it_no_longer_is() -> None:
 
 def test_plans_are_written_beside_other_families(tmp_path) -> None:
     file = tmp_path / "plans.json"
-    written(file, "drawings", {"finetune": {"1": Found(Plan(50, 0.01), 0.9)}})
-    written(file, "clip", {"siamese": {"5": Found(Plan(10, 0.3), 0.8)}})
+    write_plans(file, "drawings", {"finetune": {"1": Found(Plan(50, 0.01), 0.9)}})
+    write_plans(file, "clip", {"siamese": {"5": Found(Plan(10, 0.3), 0.8)}})
     assert json.loads(file.read_text()) == {
         "drawings": {"finetune": {"1": {"steps": 50, "learning_rate": 0.01}}},
         "clip": {"siamese": {"5": {"steps": 10, "learning_rate": 0.3}}},
@@ -207,5 +207,5 @@ def test_a_file_of_something_else_is_no_place_for_plans(tmp_path, content) -> No
     file = tmp_path / "notes.txt"
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"notes\.txt"):
-        written(file, "clip", {})
+        write_plans(file, "clip", {})
     assert file.read_bytes() == content

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     tuning.plans_in(arguments.output or FILE)  # found out before the search, not after
 
     def keep(name: str, plans: dict[str, tuning.Found]) -> None:
-        tuning.written(arguments.output or FILE, arguments.family, {name: plans})
+        tuning.write_plans(arguments.output or FILE, arguments.family, {name: plans})
 
     # Each as it is found: all together take a quarter of an hour or more.
     for name in arguments.only or found:
