@@ -18,7 +18,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=at_least(0),
         metavar="N",
-        help="of fine-tuning, 0 to 500; default: as chosen for the number of shots",
+        help="of fine-tuning, 0 to 500; default: by the number of shots",
     )
     parser.add_argument(
         "--entropy-weight",

@@ -91,6 +91,9 @@ def split_photos(photos: Photos, split: str) -> Photos:
 
     "training" has most pictures of most classes, "unseen-validation" and "unseen" other pictures
     of the same classes, "validation" and "evaluation" whole classes of their own.
+
+    Raises:
+        InputError: there is no such split, or too few classes or photos of each to have it.
     """
     n_classes, n = photos.images.shape[:2]
     if n_classes <= VALIDATION_CLASSES + EVALUATION_CLASSES:

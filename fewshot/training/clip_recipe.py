@@ -46,8 +46,8 @@ class ClipRecipe(RunRecipe):
         centring: weight of the squared length of the embeddings' mean, photos and glyphs apart.
         scale: factor on the cosines to learned rows.
         views: ranges of the photos' random views.
-        turned: share of the photos that are turned by a quarter, a half or three quarters, and
-            asked for the turn.
+        turned: share of the photos that are turned by none to three quarters of a circle, and asked
+            by how much.
         turns: weight of that question.
         mixed: share of the other photos of which a rectangle is another photo's.
     """

@@ -13,7 +13,7 @@ from fewshot.encoders.augment import CELLS, sampling_grid
 
 # Area, shape, two places, mirroring, rotation, brightness, contrast, saturation.
 DRAWN = 9
-# Quarter turns, none among them.
+# Ways to turn a photo: by none to three quarters of a circle.
 TURNS = 4
 # How the eye weighs red, green and blue (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
