@@ -882,6 +882,7 @@ def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Ca
     page.get_by_label("Description of class 2").fill("with three prongs")
     open_tab(page, "Names alone")
     page.fill("#names textarea", "heart\nstar")
+    page.wait_for_function("sessionStorage.getItem('names')?.includes('star')")
     page.reload()
     expect(page.get_by_label("Name of class 2", exact=True)).to_have_value("Fork", timeout=WAIT)
     assert class_names(page) == ["Loop", "Fork"]
@@ -893,6 +894,7 @@ def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Ca
     assert labels(page) == ["Loop"] * 3
     import_zip(page, zip_of("letters.zip", 12, 1))
     expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+    page.wait_for_function("sessionStorage.getItem('classify').includes('letters.zip')")
     page.reload()
     expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
     expect(page.locator(".slot")).to_have_count(0)
