@@ -67,15 +67,14 @@ class EmbeddedPool:
             pass
 
     def embedding(self, encoder: Encoder, n_views: int) -> Iterator[float]:
-        """Do so with a pause before each portion, telling the share of a table that is done."""
-        for views in dict.fromkeys((0, n_views)):
-            key = (encoder.digest, views)
-            if key not in self._rows:
-                wanted = self._shown if views else self._used
-                made = yield from self._made(encoder, views, wanted)
-                rows = np.zeros((len(self.pool.pictures), *made.shape[1:]), np.float32)
-                rows[wanted] = made
-                self._rows[key] = torch.from_numpy(rows).to(best_device())
+        """Do so with a pause before each portion, telling the share of it all that is done."""
+        tables = [v for v in dict.fromkeys((0, n_views)) if (encoder.digest, v) not in self._rows]
+        for number, views in enumerate(tables):
+            wanted = self._shown if views else self._used
+            made = yield from _as_part(self._made(encoder, views, wanted), number, len(tables))
+            rows = np.zeros((len(self.pool.pictures), *made.shape[1:]), np.float32)
+            rows[wanted] = made
+            self._rows[encoder.digest, views] = torch.from_numpy(rows).to(best_device())
 
     def support(self, batch: EpisodeBatch, encoder: Encoder, n_views: int) -> SupportBatch:
         """The episodes' support sets."""
@@ -130,6 +129,18 @@ class EmbeddedPool:
         if self._cache is not None:
             return self._cache.embed(encoder, pictures, n_views).embeddings
         return encoder.embed_views(pictures, n_views) if n_views else encoder.embed(pictures)
+
+
+def _as_part(
+    making: Generator[float, None, np.ndarray], number: int, of: int
+) -> Generator[float, None, np.ndarray]:
+    """What a part makes, its shares told as those of the whole, in which it has a number."""
+    while True:
+        try:
+            share = next(making)
+        except StopIteration as end:
+            return end.value
+        yield (number + share) / of
 
 
 def _rows(table: Tensor, chosen: np.ndarray) -> Tensor:

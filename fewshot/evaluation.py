@@ -90,7 +90,7 @@ class Evaluator:
 
         Args:
             episodes: a set of them for each protocol to come.
-            on_progress: told the share of an embedding that is done, 0 to 1, and what it is.
+            on_progress: told the share of all embeddings that is done, 0 to 1, and what is next.
 
         Raises:
             InputError: a method cannot do without supports.
@@ -108,12 +108,12 @@ class Evaluator:
         """Embed what every method needs, with a pause before each portion.
 
         Yields:
-            The share of an embedding that is done, 0 to 1, and what it is.
+            The share of all embeddings that is done, 0 to 1, and what comes next.
         """
-        for method in self._methods.values():
-            if not method.tunes_encoder:
-                for share in embedded.embedding(method.encoder, method.n_views):
-                    yield share, f"embedding for {method.encoder.name}"
+        methods = [method for method in self._methods.values() if not method.tunes_encoder]
+        for number, method in enumerate(methods):
+            for share in embedded.embedding(method.encoder, method.n_views):
+                yield (number + share) / len(methods), f"embedding for {method.encoder.name}"
 
     def steps(
         self, episodes: Episodes, embedded: EmbeddedPool, on_progress: Progress = quietly

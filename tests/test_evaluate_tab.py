@@ -108,6 +108,16 @@ def test_pictures_are_embedded_in_small_portions(monkeypatch: pytest.MonkeyPatch
     assert len(sizes) == before
 
 
+def test_all_that_is_embedded_counts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fewshot.embedding_cache import EmbeddingCache
+
+    monkeypatch.setattr("fewshot.compare.CACHE", EmbeddingCache())
+    request = Request(**QUICK | {"methods": ("finetune", "pixels"), "episodes": 4})
+    shares = [s.share for s in evaluate_in_steps(request) if getattr(s, "what", "")[:5] == "Embed"]
+    # Half of it is fine-tuning's, and half of that are views of the pictures.
+    assert shares == sorted(shares) and {0, 0.25, 0.5} < set(shares) and shares[-1] < 1
+
+
 def test_a_sweep_goes_as_far_as_the_data() -> None:
     by_ways = reports(Request(**QUICK | {"sweep": "ways", "episodes": 4}))
     assert [protocol["ways"] for protocol, _ in by_ways[-1].runs] == [5, 10, 20, 30]
