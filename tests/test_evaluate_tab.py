@@ -19,6 +19,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from fewshot.data.invented import CHARACTERS, DRAWERS, invented_alphabet
 from fewshot.data.pool import Pool
 from fewshot.episodes import Protocol, draw_episodes
+from fewshot.textures import TEXTURES, photograph
 from fewshot.types import InputError, Picture
 from fewshot.ui import evaluate_engine, evaluate_tab, inputs
 from fewshot.ui.busy import RunButtons
@@ -266,6 +267,28 @@ def test_of_many_classes_the_most_confused_are_shown() -> None:
         ids = confusion.classes[[true, answered]].tolist()
         assert [*ids, query] in examples.tolist()
     assert 17 in confusion.examples[:, 2]
+
+
+def test_photos_measured_as_drawings_are_remarked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tuple(TEXTURES)
+    pictures = [Picture(f"{n}/{i}", photograph(n, i)) for n in names for i in range(3)]
+    labels = np.arange(len(names)).repeat(3)
+    data = Data(Pool(pictures, labels, names), {"dataset": "photos.zip"})
+    monkeypatch.setattr(evaluate_engine, "load_data", lambda *_: data)
+    monkeypatch.setattr(evaluate_tab, "SECONDS_BETWEEN", 0)
+    messages = {}
+    for preset in ("drawings", "photos"):
+        keys, values = handled(preset=preset, ways=3, episodes=2)
+        *_, early, end, _ = evaluate_tab.run_evaluation(Buttons(), keys, "asked", {}, *values)
+        messages[preset] = [outputs(update)["message"] for update in (early, end)]
+    for message in messages["drawings"]:
+        remark, figures = message.split("3-way 1-shot episodes")
+        assert "choose Photos" in remark and "Photos" not in figures
+    assert "Photos" not in "".join(messages["photos"])
+
+
+def test_drawings_are_not_taken_for_photos(two: Report) -> None:
+    assert two.remark == ""
 
 
 def test_a_class_name_is_text_whatever_it_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import load_data
 from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, without_tables
 from fewshot.ui.evaluate_request import METHOD_TITLES, Request
+from fewshot.ui.remarks import photographed
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 EPISODES_AT_ONCE = 25
@@ -55,6 +56,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         yield Step(share, "Embedding the pictures")
 
     facts = evaluation_conditions(request.preset, settings, model, request.against, request.seed)
+    remark = photographed(pool.pictures) if request.preset == "drawings" else ""
     album = Album(pool.pictures, pool.labels)
     left_out = (*absent, *data.skipped)
     done, confusions = [], {}
@@ -70,7 +72,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
             yield Report(
                 (*done, run), dict(confusions), pool.classes, len(pool.pictures),
                 *album.shown(confusions.values()), left_out, request.episodes, len(protocols),
-                evaluator.cautions,
+                evaluator.cautions, remark,
             )  # fmt: skip
         done.append(run)
 

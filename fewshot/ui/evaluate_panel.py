@@ -105,7 +105,7 @@ def build_evaluate_panel() -> EvaluatePanel:
 def so_far(report: Report, sweep: str) -> list[Any]:
     """Updates for the panel's outputs while a run goes on."""
     hidden = gr.update(visible=False)
-    message = notice(escaped(summary(report)) + _cautions(report))
+    message = _remark(report) + notice(escaped(summary(report)) + _cautions(report))
     plots = evaluate_plots.plots_of(report, sweep)
     return [message, scores_html(report), *plots, hidden, "", "", hidden, hidden, gr.skip()]
 
@@ -122,7 +122,7 @@ def finished(report: Report, sweep: str) -> list[Any]:
     data = json.dumps(report.as_json(), ensure_ascii=False, indent=1)
     downloads = {"evaluation.csv": as_csv(report.runs).encode(), "evaluation.json": data.encode()}
     return [
-        notice(message),
+        _remark(report) + notice(message),
         scores_html(report),
         *evaluate_plots.plots_of(report, sweep),
         gr.update(choices=choices, value=first, visible=bool(choices)),
@@ -134,6 +134,11 @@ def finished(report: Report, sweep: str) -> list[Any]:
         ],
         report,
     ]
+
+
+def _remark(report: Report) -> str:
+    # No alert: sent with all figures of a run, it would be read out again and again.
+    return notice(escaped(report.remark), "warning") if report.remark else ""
 
 
 def _cautions(report: Report) -> str:

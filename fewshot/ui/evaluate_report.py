@@ -52,6 +52,7 @@ class Report:
         asked: episodes of each run that were asked for.
         planned: runs that were asked for.
         cautions: sentences that say where not to trust an encoder that took part.
+        remark: a sentence on the pictures that the figures should be read with, or empty.
     """
 
     runs: tuple[tuple[dict, Evaluation], ...]
@@ -64,6 +65,7 @@ class Report:
     asked: int
     planned: int
     cautions: tuple[str, ...] = ()
+    remark: str = ""
 
     @property
     def share(self) -> float:
