@@ -27,7 +27,7 @@ from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import Data, load_data
 from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_panel import EvaluatePanel, pictures_of_cell
-from fewshot.ui.evaluate_plots import BAND, BELOW, bar_frame, line_frame
+from fewshot.ui.evaluate_plots import BAND, BELOW, bar_frame, line_frame, plots_of
 from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Report, confusion_of
 from fewshot.ui.evaluate_request import METHOD_TITLES, MOST_SHOWN, Request
 from fewshot.ui.evaluate_results import matrix_html, pictures_html, scores_html, summary
@@ -123,13 +123,17 @@ def test_a_sweep_goes_as_far_as_the_data() -> None:
     by_ways = reports(Request(**QUICK | {"sweep": "ways", "episodes": 4}))
     assert [protocol["ways"] for protocol, _ in by_ways[-1].runs] == [5, 10, 20, 30]
     assert by_ways[0].share == 0.25 and by_ways[-1].complete
-    by_shots = reports(Request(**QUICK | {"sweep": "shots", "episodes": 4}))[-1]
+    first, *_, by_shots = reports(Request(**QUICK | {"sweep": "shots", "episodes": 4}))
     assert [protocol["shots"] for protocol, _ in by_shots.runs] == [1, 2, 3, 5]
     frame = line_frame(by_shots, "shots")
     score = by_shots.runs[1][1].scores[0]
     middle, half = 100 * score.accuracy, 100 * score.ci95
     ends = [middle, max(0, middle - half), min(100, middle + half), middle]
     assert frame[frame["shots"] == 2]["%"].tolist() == pytest.approx(ends, abs=0.006)
+    # Lines need two points.
+    assert [plot["visible"] for plot in plots_of(first, "shots")] == [True, False]
+    bars, lines = plots_of(by_shots, "shots")
+    assert not bars["visible"] and lines.visible
     assert set(by_shots.as_json()) == {"runs"} and len(by_shots.as_json()["runs"]) == 4
 
 

@@ -44,13 +44,13 @@ def line_plot() -> gr.LinePlot:
 
 
 def plots_of(report: Report, sweep: str) -> list[Any]:
-    """Updates for the bars and the lines: one of them is shown.
+    """Updates for the bars and the lines: one of them is shown; of one protocol alone the bars.
 
     Args:
         report: with a run or more.
         sweep: "ways", "shots" or "".
     """
-    if sweep:
+    if sweep and len(report.runs) > 1:
         return [gr.update(visible=False), _lines(report, sweep)]
     return [gr.update(value=bar_frame(report), visible=True), gr.update(visible=False)]
 
