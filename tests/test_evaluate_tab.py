@@ -225,6 +225,27 @@ def test_the_table_has_all_figures(two: Report) -> None:
     assert f"{100 * prototype.calibration_error:.1f} %" in html and "<td>1,500</td>" in html
 
 
+def test_top_5_has_a_column_where_it_says_something(two: Report) -> None:
+    assert "Top 5" not in scores_html(two)  # of five classes
+    swept = reports(Request(**QUICK | {"sweep": "ways", "episodes": 4}))[-1]
+    html = scores_html(swept)
+    (score,) = swept.runs[-1][1].scores
+    assert "Top 5" in html and html.count("<td>—</td>") == 1  # 5-way
+    assert f"<td>{100 * score.top5:.2f} %</td>" in html
+    for each in (html, scores_html(two)):
+        rows = re.findall("<tr data-method.*?</tr>", each)
+        assert {len(re.findall("<t[hd]", row)) for row in rows} == {each.count('scope="col"')}
+
+
+def test_what_scrolls_can_be_reached_and_a_name_is_read_once(two: Report) -> None:
+    matrix = matrix_html(two, "0:pixels")
+    for html in (scores_html(two), matrix):
+        assert len(re.findall(r'-frame" tabindex="0" role="region" aria-label="\w', html)) == 1
+    columns, rows = matrix.split("<tbody>")
+    assert all(f'alt="{name}"' in columns for name in two.classes)
+    assert set(re.findall(r'alt="([^"]*)"', rows)) == {""}
+
+
 def test_bars_end_in_their_intervals(two: Report) -> None:
     frame = bar_frame(two)
     pixels = two.runs[0][1].scores[0]

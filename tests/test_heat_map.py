@@ -76,6 +76,10 @@ def test_names_and_pictures_have_a_map_each() -> None:
         ["0.20", "0.60"],
     ]
     assert pictures.count("<img") == 4 + 2
+    assert re.findall(r'<th scope="row"><span title="(\w+)">', names) == ["c0", "c1"]
+    assert re.findall(r'-frame" tabindex="0" role="region" aria-label="([^"]*?):', html) == [
+        "Names × pictures"
+    ]
     assert re.findall(r"<span>(c\d)</span>", pictures) == ["c0", "c0", "c1", "c1"]
     assert "most similar" not in html and "first" not in html
 
@@ -146,7 +150,7 @@ def test_each_picture_gets_its_five_best_names_and_the_map_all_of_them() -> None
         assert own == [f"{scores[query, i]:.2f}".replace("-", "−") for i in best[query]]
     expected = sorted({i for five in best for i in five})
     assert named(clip).tolist() == expected
-    heads = re.findall(r'<th scope="row"><span>(n\d+)</span></th>', html)
+    heads = re.findall(r'<th scope="row"><span title="n\d+">(n\d+)</span></th>', html)
     assert heads == [f"n{i}" for i in expected]
     assert f"the {len(expected)} likeliest names, of 30" in html
     numbers = [

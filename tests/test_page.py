@@ -312,6 +312,9 @@ def test_similarities_are_a_click_away_with_their_numbers(answered: Page) -> Non
         expect(of_pictures.locator("tbody tr")).to_have_count(len(task.support.pictures))
         expect(of_pictures.locator("thead th")).to_have_count(len(columns))
     assert re.fullmatch(r"−?\d\.\d\d", pictures.locator("tbody td").first.inner_text())
+    head = shown.locator("thead th > span").first
+    head.evaluate("head => (head.textContent = 'long '.repeat(16))")
+    assert head.bounding_box()["width"] < 150  # its title has it whole
     # The nearest picture of the first query, as its card has it.
     column = pictures.locator("tbody td:nth-child(2)").all_inner_texts()
     nearest = card(answered, "finetune").locator(".evidence figcaption span").first.inner_text()

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Confusion, Report
 from fewshot.ui.evaluate_request import METHOD_TITLES
-from fewshot.ui.markup import counted, escaped, image, number
+from fewshot.ui.markup import counted, escaped, image, number, scrolled
 
 if TYPE_CHECKING:
     from fewshot.evaluation_results import MethodScore
 
+_TOP5 = "Top 5"
 _FIGURES = {
     "Accuracy ± 95 %": "mean over episodes, and the half-width of its 95 % interval: for "
     "other tasks of these pictures; of other pictures it says the less the fewer these are",
     "Calibration error": "how far sureness and accuracy lie apart on average; 0 is perfect",
-    "Top 5": "queries whose class is among the five most probable; — up to five ways, where it "
+    _TOP5: "queries whose class is among the five most probable; — up to five ways, where it "
     "always is",
     "Episodes": "tasks drawn, the same for every method",
     "Queries": "pictures classified in all",
@@ -33,11 +34,14 @@ def scores_html(report: Report) -> str:
         what = f"Minus {METHOD_TITLES[against]}, points"
         told = "mean difference on the same episodes, and its 95 % interval"
         titles = dict([accuracy, (what, told), *rest])
+    top5 = any(protocol["ways"] > 5 for protocol, _ in report.runs)
+    if not top5:
+        del titles[_TOP5]
     heads = "".join(f'<th scope="col" title="{told}">{text}</th>' for text, told in titles.items())
     bodies = []
     for protocol, evaluation in report.runs:
         rows = "".join(
-            _score(score, protocol["ways"], bool(against)) for score in evaluation.scores
+            _score(score, protocol["ways"], bool(against), top5) for score in evaluation.scores
         )
         name = task(protocol)
         group = (
@@ -45,8 +49,8 @@ def scores_html(report: Report) -> str:
         )
         bodies.append(f"<tbody>{group if len(report.runs) > 1 else ''}{rows}</tbody>")
     return (
-        '<div class="scores-frame"><table class="scores"><thead><tr><th scope="col">Method</th>'
-        f"{heads}</tr></thead>{''.join(bodies)}</table></div>"
+        f'<div class="scores-frame" {scrolled("How each method did")}><table class="scores"><thead>'
+        f'<tr><th scope="col">Method</th>{heads}</tr></thead>{"".join(bodies)}</table></div>'
     )
 
 
@@ -98,8 +102,9 @@ def matrix_html(report: Report, chosen: str) -> str:
     return (
         f'<figure class="confusion" data-of="{escaped(chosen)}"><figcaption>'
         f"{_caption(confusion)}</figcaption>"
-        '<div class="confusion-frame"><table><thead><tr><td>true ↓ answered →</td>'
-        f"{columns}</tr></thead><tbody>{rows}</tbody></table></div></figure>"
+        f'<div class="confusion-frame" {scrolled("What was taken for what")}><table><thead><tr>'
+        f"<td>true ↓ answered →</td>{columns}</tr></thead><tbody>{rows}</tbody></table></div>"
+        "</figure>"
     )
 
 
@@ -123,17 +128,17 @@ def pictures_html(report: Report, chosen: str, true: int, answered: int) -> str:
     return f'<figure class="behind"><figcaption>{said}.</figcaption><ul>{images}</ul></figure>'
 
 
-def _score(score: MethodScore, ways: int, compared: bool) -> str:
+def _score(score: MethodScore, ways: int, compared: bool, with_top5: bool) -> str:
     difference = ""
     if compared:
         text = "—" if score.difference is None else _plus_minus(*score.difference, signed=True)
         difference = f"<td>{text}</td>"
-    top5 = f"{number(100 * score.top5)} %" if ways > 5 else "—"
+    top5 = f"<td>{number(100 * score.top5)} %</td>" if ways > 5 else "<td>—</td>"
     pace = f"{score.episodes_per_second:,.{0 if score.episodes_per_second >= 10 else 1}f}"
     return (
         f'<tr data-method="{score.method}"><th scope="row">{METHOD_TITLES[score.method]}</th>'
         f'<td class="accuracy">{_plus_minus(score.accuracy, score.ci95)}</td>{difference}'
-        f"<td>{number(100 * score.calibration_error, 1)} %</td><td>{top5}</td>"
+        f"<td>{number(100 * score.calibration_error, 1)} %</td>{top5 if with_top5 else ''}"
         f"<td>{score.episodes:,}</td><td>{score.queries:,}</td><td>{pace}</td></tr>"
     )
 
@@ -147,7 +152,9 @@ def _plus_minus(mean: float, half: float, *, signed: bool = False) -> str:
 
 
 def _face(report: Report, class_id: int, words: str = "") -> str:
-    name, face = report.classes[class_id], image(report.faces[class_id], report.classes[class_id])
+    name = report.classes[class_id]
+    # Beside words that say the name a description would be read as the name once more.
+    face = image(report.faces[class_id], "" if words else name)
     return f'<span class="face" title="{escaped(name)}">{face}{words}</span>'
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from fewshot.ui.markup import escaped, image, number
+from fewshot.ui.markup import escaped, image, number, scrolled
 
 # So many rows and columns are still read, and are a page's weight, not a book's.
 MOST_ROWS = 40
 MOST_COLUMNS = 20
+_TAG = re.compile("<[^>]+>")
 
 
 def heat_map_html(
@@ -30,7 +32,8 @@ def heat_map_html(
         for head, cells in zip(rows, _cells(values), strict=True)
     )
     return (
-        f'<figure class="heat"><figcaption>{caption}</figcaption><div class="heat-frame">'
+        f'<figure class="heat"><figcaption>{caption}</figcaption>'
+        f'<div class="heat-frame" {scrolled(_TAG.sub("", caption))}>'
         f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table></div></figure>"
     )
 
@@ -58,6 +61,11 @@ def picture_head(source: str, name: str, said: str = "") -> str:
     """
     words = f"<span>{escaped(said)}</span>" if said else ""
     return f'<span class="thing" title="{escaped(name)}">{image(source, name)}{words}</span>'
+
+
+def name_head(name: str) -> str:
+    """A head that is a name, whole where the pointer rests on a long one."""
+    return f'<span title="{escaped(name)}">{escaped(name)}</span>'
 
 
 def _cells(values: np.ndarray) -> list[list[str]]:

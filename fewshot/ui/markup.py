@@ -62,6 +62,11 @@ def image(source: str, description: str, css_class: str = "") -> str:
     )
 
 
+def scrolled(label: str) -> str:
+    """Attributes of what scrolls by itself: reached by keyboard, and called by a label of HTML."""
+    return f'tabindex="0" role="region" aria-label="{label}"'
+
+
 def notice(text: str, kind: str = "note") -> str:
     """A boxed sentence of HTML; kind is "note" or "problem", which is read out."""
     role = "alert" if kind == "problem" else "note"

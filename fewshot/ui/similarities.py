@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewshot.ui.heat_map import MOST_COLUMNS, heat_map_html, picture_head
-from fewshot.ui.markup import escaped
+from fewshot.ui.heat_map import MOST_COLUMNS, heat_map_html, name_head, picture_head
 from fewshot.ui.results import Results
 
 
@@ -33,7 +32,7 @@ def text_map(results: Results, classes: np.ndarray) -> str:
     if clip is None:
         return ""
     cosines = clip.prediction.scores[:MOST_COLUMNS, classes].T  # (r, c)
-    heads = [f"<span>{escaped(results.comparison.classes[i])}</span>" for i in classes]
+    heads = [name_head(results.comparison.classes[i]) for i in classes]
     left_out = _left_out(results, len(classes), len(results.comparison.classes), "likeliest names")
     caption = f"<b>Names × pictures</b>: what CLIP sees of each name in each picture{left_out}"
     return heat_map_html(caption, cosines, heads, _queries(results))
@@ -53,7 +52,7 @@ def shown_text_map(results: Results, classes: np.ndarray) -> str:
     if not len(pictures):  # those to show are the prototype's choice
         return ""
     cosines = clip.shown_scores[np.ix_(pictures, classes)]  # (r, c)
-    names = [f"<span>{escaped(results.comparison.classes[i])}</span>" for i in classes]
+    names = [name_head(results.comparison.classes[i]) for i in classes]
     parts = []
     if len(pictures) < (n_pictures := len(results.files)):
         parts.append(f"the {len(pictures)} most similar, of {n_pictures:,}")
