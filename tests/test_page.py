@@ -1022,13 +1022,19 @@ def test_what_is_missing_is_said_in_a_sentence(page: Page, drawings: Callable) -
     expect(thumbnails(page, "#pictures-1")).to_have_count(1)
 
 
-def test_photos_taken_for_drawings_are_told_as_they_come(page: Page, tmp_path: Path) -> None:
+def test_photos_taken_for_drawings_are_told_as_they_come(
+    page: Page, drawings: Callable, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
-    smooth = Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).resize((96, 96))
-    smooth.save(tmp_path / "photo.png")
-    upload(page, "#pictures-2", [str(tmp_path / "photo.png")])
+    for i in range(6):
+        smooth = Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).resize((96, 96))
+        smooth.save(tmp_path / f"photo-{i}.png")
+    two_classes(page, drawings)
+    upload(page, "#pictures-2", [str(tmp_path / f"photo-{i}.png") for i in range(6)])
     note = page.locator("#preset-note")
     expect(note).to_contain_text("choose Photos under “Kind of pictures”")
+    classify(page)
+    expect(page.locator("#message .problem")).to_contain_text("These look like photos")
     page.get_by_label("Photos").check()
     expect(note).to_be_hidden()
     page.get_by_label("Drawings").check()

@@ -37,7 +37,7 @@ from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_w
 from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.reload import CLASSIFY_GIVEN, classify_again, outlive_reload
-from fewshot.ui.remarks import remarks
+from fewshot.ui.remarks import photographed, remarks
 from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import (
     N_SETTINGS,
@@ -247,7 +247,7 @@ def run_engine(
                 (support, queries), full = step
                 clip_files.remember_pace(choices.model, full)
                 caution = clip_files.cautioned(full.cautions, "under Settings")
-                notes = [*remarks(full, support, preset), get_preset(preset).note, caution]
+                notes = [*remarks(full, support), get_preset(preset).note, caution]
                 note = " ".join(filter(None, notes))
                 learns = choices.steps != 0
                 results = results_of(
@@ -259,8 +259,10 @@ def run_engine(
                     learns and choices.transductive,
                     learns and choices.last_block and preset == "photos",
                 )
+                unfit = photographed(support.pictures) if preset == "drawings" else ""
+                message = notice(escaped(unfit), "problem") if unfit else ""
                 # What an example shows is no news once its queries are gone.
-                message = about if any(results.answers) else ""
+                message += about if any(results.answers) else ""
                 run_with = conditions(preset, settings_of(choices, preset), choices.model)
                 left_out = classes_panel.left_out_of(values[N_SETTINGS:])
                 answers = results_panel.results_shown(results, full, run_with, message, left_out)

@@ -20,18 +20,15 @@ SAMPLE = 24
 PHOTOGRAPHIC = 0.1
 
 
-def remarks(comparison: Comparison, support: SupportSet, preset: str) -> list[str]:
+def remarks(comparison: Comparison, support: SupportSet) -> list[str]:
     """Sentences, each where it applies.
 
     Args:
         comparison: what came of it.
         support: what was shown.
-        preset: a name in PRESETS.
     """
     blank = [blank.name for blank in comparison.without_ink if blank.query is None]
     said = [blank_supports(blank), in_two_classes(support)]
-    if preset == "drawings":
-        said.append(photographed(support.pictures))
     return [sentence for sentence in said if sentence]
 
 
