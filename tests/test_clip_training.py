@@ -24,9 +24,16 @@ from fewshot.data.symbols import Symbol, fonts, symbols
 from fewshot.encoders.clip import load_clip
 from fewshot.encoders.clip_models import WEIGHTS_FILE, find_clip
 from fewshot.encoders.weights import load_weights, sha256
+from fewshot.episodes import Protocol, draw_episodes
+from fewshot.metrics import normalise
 from fewshot.training import clip as clip_training
 from fewshot.training.clip import new_clip
-from fewshot.training.clip_data import prompts, training_data, validation_data
+from fewshot.training.clip_data import (
+    _few_shot_accuracy,
+    prompts,
+    training_data,
+    validation_data,
+)
 from fewshot.training.clip_objective import (
     _batch,
     _mean_over_positives,
@@ -319,6 +326,22 @@ def test_the_loss_over_several_positives_by_hand() -> None:
     # Shares of 2 to 1; the third has no positive.
     expected = -((2 * log_p[0, 0] + log_p[0, 1]) / 3 + log_p[1, 2]) / 2
     assert _mean_over_positives(logits, same).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("shots", [1, 5])
+def test_few_shot_accuracy_equals_a_plain_loop(shots: int) -> None:
+    labels = np.arange(7).repeat(12)
+    rng = np.random.default_rng(0)
+    x = normalise(rng.normal(size=(7, 8))[labels] + 1.5 * rng.normal(size=(len(labels), 8)))
+    episodes = list(draw_episodes(labels, Protocol(5, shots, 3), 40, seed=0))
+    hits = []
+    for episode in episodes:
+        means = [x[episode.support[episode.support_labels == c]].mean(0) for c in range(5)]
+        for query, label in zip(episode.queries, episode.query_labels, strict=True):
+            cosines = [x[query] @ mean / np.linalg.norm(mean) for mean in means]
+            hits.append(int(np.argmax(cosines)) == label)
+    found = _few_shot_accuracy(torch.from_numpy(x).float(), episodes)
+    assert found == pytest.approx(np.mean(hits)) and 0.3 < found < 0.95
 
 
 def test_sides_follow_their_shares() -> None:

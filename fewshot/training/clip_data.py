@@ -190,13 +190,10 @@ def _accuracy(cosines: Tensor, labels: Tensor) -> float:
 
 
 def _few_shot_accuracy(x: Tensor, episodes: Sequence[Episode]) -> float:
-    right = total = 0
-    for episode in episodes:
-        ways = len(episode.classes)
-        membership = grid_membership(ways, len(episode.support) // ways)  # grouped by class
-        support, queries = x[episode.support], x[episode.queries]
-        logits = cosine_prototype_logits(queries, support, membership, 1.0)
-        answers = logits.argmax(1).numpy()
-        right += int((answers == episode.query_labels).sum())
-        total += len(answers)
-    return right / total
+    """Of cosine prototypes, over episodes of one protocol, whose support is grouped by class."""
+    ways, shown = len(episodes[0].classes), len(episodes[0].support)
+    support = x[np.stack([episode.support for episode in episodes])]  # (e, ways * shots, d)
+    queries = x[np.stack([episode.queries for episode in episodes])]  # (e, q, d)
+    logits = cosine_prototype_logits(queries, support, grid_membership(ways, shown // ways), 1.0)
+    truth = np.stack([episode.query_labels for episode in episodes])
+    return float((logits.argmax(2).numpy() == truth).mean())
