@@ -130,8 +130,10 @@ def test_a_sweep_goes_as_far_as_the_data() -> None:
     middle, half = 100 * score.accuracy, 100 * score.ci95
     ends = [middle, max(0, middle - half), min(100, middle + half), middle]
     assert frame[frame["shots"] == 2]["%"].tolist() == pytest.approx(ends, abs=0.006)
-    # Lines need two points.
+    # Lines need two points in the end; till then the one has room.
     assert [plot["visible"] for plot in plots_of(first, "shots")] == [True, False]
+    bars, lines = plots_of(first, "shots", going_on=True)
+    assert not bars["visible"] and lines.visible and lines.x_lim == [-0.5, 2.5]
     bars, lines = plots_of(by_shots, "shots")
     assert not bars["visible"] and lines.visible
     assert set(by_shots.as_json()) == {"runs"} and len(by_shots.as_json()["runs"]) == 4
@@ -574,6 +576,7 @@ def evaluate(page: Page) -> None:
     expect(page.locator("#evaluate")).to_be_disabled()
     expect(page.locator("#evaluate")).to_be_enabled(timeout=WAIT)
     expect(page.locator("#evaluate-csv")).to_be_visible()
+    expect(page.locator("#evaluate-confusion-of")).to_be_visible()
     expect(page.locator("#evaluate-stop")).to_be_hidden()
 
 

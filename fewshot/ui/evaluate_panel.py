@@ -104,10 +104,13 @@ def build_evaluate_panel() -> EvaluatePanel:
 
 def so_far(report: Report, sweep: str) -> list[Any]:
     """Updates for the panel's outputs while a run goes on."""
-    hidden = gr.update(visible=False)
+    disabled = gr.update(interactive=False)
     message = _remark(report) + notice(escaped(summary(report)) + _cautions(report))
-    plots = evaluate_plots.plots_of(report, sweep)
-    return [message, scores_html(report), *plots, hidden, "", "", hidden, hidden, gr.skip()]
+    plots = evaluate_plots.plots_of(report, sweep, going_on=True)
+    # What is hidden and shown again in quick succession sometimes does not come back: the choice of
+    # a matrix hides by evaluate.css.
+    rest = [gr.skip(), "", "", disabled, disabled, gr.skip()]
+    return [message, scores_html(report), *plots, *rest]
 
 
 def finished(report: Report, sweep: str) -> list[Any]:
@@ -129,7 +132,7 @@ def finished(report: Report, sweep: str) -> list[Any]:
         matrix_html(report, first),
         "",
         *[
-            gr.update(value=files.kept_file(name, content), visible=True)
+            gr.update(value=files.kept_file(name, content), visible=True, interactive=True)
             for name, content in downloads.items()
         ],
         report,

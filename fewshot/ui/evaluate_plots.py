@@ -43,14 +43,18 @@ def line_plot() -> gr.LinePlot:
     )  # fmt: skip
 
 
-def plots_of(report: Report, sweep: str) -> list[Any]:
+def plots_of(report: Report, sweep: str, *, going_on: bool = False) -> list[Any]:
     """Updates for the bars and the lines: one of them is shown; of one protocol alone the bars.
+
+    While a sweep goes on lines are shown from the beginning: what Gradio hides and shows again in
+    quick succession sometimes does not come back.
 
     Args:
         report: with a run or more.
         sweep: "ways", "shots" or "".
+        going_on: whether there is more to come.
     """
-    if sweep and len(report.runs) > 1:
+    if sweep and (going_on or len(report.runs) > 1):
         return [gr.update(visible=False), _lines(report, sweep)]
     return [gr.update(value=bar_frame(report), visible=True), gr.update(visible=False)]
 
@@ -84,7 +88,9 @@ def _lines(report: Report, sweep: str) -> Any:
     # Points on the limits would be cut off.
     x_low, x_high = frame[sweep].min(), frame[sweep].max()
     y_low, y_high = frame["%"].min(), frame["%"].max()
-    x_room, y_room = max(0.5, 0.04 * (x_high - x_low)), max(0.5, 0.06 * (y_high - y_low))
+    # An axis shorter than 3 would be marked at halves, rounded: "1, 1, 2".
+    x_room = max(0.5, 0.04 * (x_high - x_low), (3 - (x_high - x_low)) / 2)
+    y_room = max(0.5, 0.06 * (y_high - y_low))
     return gr.LinePlot(
         value=frame, x=sweep, x_title=sweep, visible=True, title=f"Accuracy against {sweep}",
         color_map={title: COLOURS[title] for title in dict.fromkeys(frame["method"])},
