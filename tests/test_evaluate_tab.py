@@ -626,6 +626,19 @@ def test_the_example_gives_a_table_plots_and_pictures(tab: Callable[..., Page]) 
     assert Path(download.value.path()).read_text().startswith("ways,shots,method,accuracy")
 
 
+def test_a_laptop_shows_what_was_asked_for(tab: Callable[..., Page]) -> None:
+    page = tab(1280, 720)
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator("#evaluate")).to_be_in_viewport(ratio=1)
+    page.fill("#evaluate-ways input", "20")
+    page.evaluate("scrollTo(0, 9999)")
+    evaluate(page)
+    expect(page.locator("#evaluate-message .notice")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#evaluate-scores table")).to_be_in_viewport(ratio=1)
+    page.locator("#evaluate-matrix td button").first.click()  # with the matrix as high as it gets
+    expect(page.locator("#evaluate-behind figure")).to_be_in_viewport(ratio=1)
+
+
 def test_a_sweep_draws_lines(tab: Callable[..., Page]) -> None:
     page = tab()
     page.get_by_label("Over shots").check()
@@ -639,6 +652,7 @@ def test_a_sweep_draws_lines(tab: Callable[..., Page]) -> None:
 def test_an_own_zip_on_a_phone(tab: Callable[..., Page], zip_of: Callable, tmp_path: Path) -> None:
     page = tab(390, 844)
     assert overflow(page) <= 0
+    expect(page.locator("#evaluate")).to_be_in_viewport(ratio=1)
     assert page.locator("#evaluate-against").bounding_box()["width"] > 250  # for a method's title
     page.get_by_label("My zip").check()
     page.click("#evaluate")

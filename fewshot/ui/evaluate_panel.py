@@ -32,6 +32,8 @@ WELCOME = """
 </section>
 """
 N_OUTPUTS = 10
+# JavaScript, of how to scroll.
+GENTLY = 'behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"'
 _GONE = "These figures are no longer kept: press Evaluate again."
 # A click on a number of the matrix; its place goes to the server, the mark moves at once.
 _CHOOSE_CELL = """
@@ -44,6 +46,10 @@ element.addEventListener("click", (event) => {
   trigger("select", { index: place, value: cell.closest("[data-of]").dataset.of });
 });
 """
+# The matrix may be as high as the window, and they lie below it.
+_TO_THE_PICTURES = f"""() => requestAnimationFrame(() =>
+  document.querySelector("#evaluate-behind").scrollIntoView({{{GENTLY}, block: "nearest"}})
+)"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ def build_evaluate_panel() -> EvaluatePanel:
     kept = gr.State(None, time_to_live=7_200)
     choice.input(matrix_of, [kept, choice], [matrix, behind], trigger_mode="always_last", **QUIET)
     # Each click, in their order: of those that "always_last" puts off, the cell is forgotten.
-    matrix.select(pictures_of_cell, kept, behind, trigger_mode="multiple", **QUIET)
+    pressed = matrix.select(pictures_of_cell, kept, behind, trigger_mode="multiple", **QUIET)
+    pressed.success(None, None, None, js=_TO_THE_PICTURES, **QUIET)
     return EvaluatePanel(message, scores, bars, lines, choice, matrix, behind, *downloads, kept)
 
 
