@@ -26,6 +26,8 @@ from fewshot.ui.markup import escaped, notice
 LEGIBLE = 0.1
 MOST_SECONDS = 900  # of a run: then others get their turn
 STOPPED = notice("Stopped. Everything you gave is still here.")
+# JavaScript, of how to scroll.
+GENTLY = 'behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"'
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,7 @@ def arrived_js(results: str) -> str:
       {_aloud('asked === answered ? "The answers are here." : "Stopped."')}
       const place = document.querySelector("{results}"), {{ top }} = place.getBoundingClientRect();
       if (asked !== answered || (top >= 0 && top < innerHeight / 2)) return;
-      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      place.scrollIntoView({{behavior: still ? "instant" : "smooth"}});
+      place.scrollIntoView({{{GENTLY}}});
     }}"""
 
 

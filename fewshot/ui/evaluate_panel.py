@@ -10,6 +10,7 @@ import gradio as gr
 
 from fewshot.types import InputError
 from fewshot.ui import clip_files, evaluate_plots, files
+from fewshot.ui.busy import GENTLY
 from fewshot.ui.errors import shown
 from fewshot.ui.evaluate_report import Report
 from fewshot.ui.evaluate_results import (
@@ -32,8 +33,6 @@ WELCOME = """
 </section>
 """
 N_OUTPUTS = 10
-# JavaScript, of how to scroll.
-GENTLY = 'behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"'
 _GONE = "These figures are no longer kept: press Evaluate again."
 # A click on a number of the matrix; its place goes to the server, the mark moves at once.
 _CHOOSE_CELL = """

@@ -26,7 +26,6 @@ from fewshot.ui.evaluate_data import OMNIGLOT, read_ahead
 from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_form import build_evaluate_form
 from fewshot.ui.evaluate_panel import (
-    GENTLY,
     N_OUTPUTS,
     build_evaluate_panel,
     finished,
@@ -51,12 +50,6 @@ _TOO_LONG = (
 # Data that reach a Gradio plot while it is still being set up go to a view that is thrown away, and
 # the plot stays as it began: so the last ones are sent twice.
 PLOTS_AGAIN_AFTER = 0.6
-# Beside long inputs the summary and the table are above what is seen of the page.
-_TO_THE_FIGURES = f"""(asked, answered) => {{
-  const found = document.querySelector("#evaluated");
-  if (asked !== answered || found.getBoundingClientRect().top >= 0) return;
-  found.scrollIntoView({{{GENTLY}}});
-}}"""
 
 
 def build_evaluate_tab(settings: SettingsPanel) -> None:
@@ -96,7 +89,6 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
     )  # fmt: skip
     runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     runs.success(None, outdated.both, None, js=arrived_js("#evaluated"), **QUIET)
-    runs.success(None, outdated.both, None, js=_TO_THE_FIGURES, **QUIET)
     keep_watch(outdated, held, [runs])
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
 
