@@ -846,10 +846,10 @@ def test_a_class_is_removed_once_what_is_on_its_way_is_there(
 
     first_removed_while(5, "upload?", 1, lambda: add("#pictures-5", drawings(20, range(2))))
     expect(thumbnails(page, "#pictures-4")).to_have_count(7)
-    # Held back is what takes a picture that cannot be read out again, which leaves the others.
+    # Held back is what looks at a picture that cannot be read, and leaves the others.
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing of the kind")
-    first_removed_while(4, "queue/join", 2, lambda: add("#pictures-4", [str(broken)]))
+    first_removed_while(4, "queue/join", 1, lambda: add("#pictures-4", [str(broken)]))
     expect(thumbnails(page, "#pictures-3")).to_have_count(7)
 
     def draw() -> None:
@@ -857,7 +857,7 @@ def test_a_class_is_removed_once_what_is_on_its_way_is_there(
         draw_on(page, "#pad-3", [[(0.2, 0.5), (0.8, 0.5)]])
         page.click("#pad-3 [data-do=add]")
 
-    first_removed_while(3, "queue/join", 2, draw)
+    first_removed_while(3, "queue/join", 1, draw)
     expect(thumbnails(page, "#pictures-2")).to_have_count(8)
     page.click("#bring-back")  # what was there once it was Remove's turn
     expect(thumbnails(page, "#pictures-3")).to_have_count(8)
@@ -934,6 +934,55 @@ def test_classes_are_replaced_once_what_is_on_its_way_is_there(
         expect(thumbnails(page, "#pictures-1")).to_have_count(3)
         page.click("#clear-all")
         expect(thumbnails(page, "#pictures-1")).to_have_count(0)
+
+
+def test_what_arrives_while_something_is_answered_stays(
+    page: Page, drawings: Callable, tmp_path: Path
+) -> None:
+    upload(page, "#pictures-1", drawings(20, range(1)))
+    page.click("#pad-1 summary")
+    draw_on(page, "#pad-1", [[(0.2, 0.5), (0.8, 0.5)]])
+
+    def names() -> list[str]:
+        pictures = page.locator("#pictures-1 .thumbnail-item img")
+        return [Path(one.get_attribute("src")).name for one in pictures.all()]
+
+    with held(page, "queue/data") as asked:
+        page.click("#pad-1 [data-do=add]")
+        while not asked:
+            page.wait_for_timeout(50)
+        upload(page, "#pictures-1", drawings(20, range(1, 2)))
+        draw_on(page, "#pad-1", [[(0.5, 0.2), (0.5, 0.8)]])
+    expect(thumbnails(page, "#pictures-1")).to_have_count(3, timeout=WAIT)
+    assert names() == ["glyph20-0.png", "glyph20-1.png", "drawing-2.png"]
+    expect(page.locator("#pad-1 canvas.unsent")).to_be_visible()
+    # One that cannot be read goes, a TIFF is shown, and one more comes meanwhile.
+    broken, scan = tmp_path / "broken.png", tmp_path / "scan.tif"
+    broken.write_bytes(b"nothing of the kind")
+    Image.new("RGB", (40, 40), "white").save(scan)
+    with held(page, "queue/data") as asked:
+        page.set_input_files("#pictures-1 input[type=file]", [str(broken), str(scan)])
+        expect(thumbnails(page, "#pictures-1")).to_have_count(5)
+        while not asked:
+            page.wait_for_timeout(50)
+        upload(page, "#pictures-1", drawings(20, range(2, 3)))
+    expect(thumbnails(page, "#pictures-1")).to_have_count(5, timeout=WAIT)
+    assert names()[2:] == ["drawing-2.png", "scan.png", "glyph20-2.png"]
+    # The server takes them all, and what is added while the first upload lasts is not replaced.
+    name_class(page, 1, "Loop")
+    name_class(page, 2, "Fork")
+    page.click("#pad-1 [data-do=clear]")
+    page.click("#pad-2 summary")
+    draw_on(page, "#pad-2", [[(0.2, 0.5), (0.8, 0.5)]])
+    with held(page, "upload?", 1) as asked:
+        page.set_input_files("#pictures-2 input[type=file]", drawings(14, range(1)))
+        while not asked:
+            page.wait_for_timeout(50)
+        page.click("#pad-2 [data-do=add]")
+        page.wait_for_timeout(1000)
+    expect(thumbnails(page, "#pictures-2")).to_have_count(2, timeout=WAIT)
+    upload(page, "#queries", drawings(14, range(2, 3)))
+    classify(page)
 
 
 # Zips

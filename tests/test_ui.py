@@ -1089,16 +1089,6 @@ def test_no_name_of_a_file_keeps_a_gallery_from_being_looked_at() -> None:
     assert gallery.preprocess(found) == given
 
 
-def test_a_verdict_on_an_upload_holds_for_what_the_gallery_has_by_then(tmp_path: Path) -> None:
-    from fewshot.ui.pictures import keep_readable
-
-    verdict = {"bad": None, "scan.tif": "scan.png"}
-    after = [("new", None), ("scan.tif", None), ("good", None)]  # one more came, the bad one went
-    assert keep_readable(verdict, after) == ["new", "scan.png", "good"]
-    assert keep_readable(verdict, [("elsewhere", None)]) == gr.skip()
-    assert keep_readable(verdict, None) == gr.skip()
-
-
 @pytest.mark.parametrize("key", EXAMPLE_TASKS)
 def test_an_example_s_button_puts_its_task_into_the_inputs(key: str) -> None:
     task = example_task(key)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
+
 _HERE = Path(__file__).parent
 # For an HTML component's js_on_load, once in the page.
 COUNT_UPLOADS = (_HERE / "count_uploads.js").read_text("utf-8")
@@ -18,3 +20,25 @@ ALL_ARRIVED: dict[str, Any] = {
     "js": (_HERE / "all_arrived.js").read_text("utf-8"),
     "api_visibility": "private",
 }
+
+
+def for_the_browser() -> gr.HTML:
+    """What holds files for JavaScript; unlike JSON, which Gradio sends as it is."""
+    return gr.HTML(visible=False)
+
+
+def file_for_the_browser(path: str) -> dict[str, Any]:
+    """A kept file as a gallery's value has it; Gradio adds where it is served."""
+    return gr.FileData(path=path, orig_name=Path(path).name).model_dump()
+
+
+def upload_over(elem_id: str) -> dict[str, Any]:
+    """A listener that returns once no upload to a gallery that was empty is on its way.
+
+    It would take the place of whatever the gallery has by then.
+    """
+    js = f"""async () => {{
+      while (document.querySelector("#{elem_id} .uploading"))
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }}"""
+    return {"fn": None, "js": js, "api_visibility": "private"}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from fewshot.types import InputError
 from fewshot.ui import files, inputs
+from fewshot.ui.arrivals import file_for_the_browser, for_the_browser, upload_over
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import QUIET
 
-_JS = Path(__file__).with_name("pad.js").read_text("utf-8")
+_HERE = Path(__file__).parent
+_JS = (_HERE / "pad.js").read_text("utf-8")
+_ADD = (_HERE / "add_drawing.js").read_text("utf-8")
 TRIES = 200  # ten seconds of waiting for a drawing
 _TEMPLATE = """
 <details class="pad"><summary aria-label="Draw one for ${label}">Draw one</summary>
@@ -46,12 +49,12 @@ def drawing_pad(label: str, elem_id: str, gallery: gr.Gallery) -> gr.HTML:
         js_on_load=_JS,
         apply_default_css=False,
     )
-    drawn = gr.State("", time_to_live=3_600)
-    # In two steps, of which the second finds the gallery as it is by then.
+    drawn = for_the_browser()
+    # In steps, of which the last finds the gallery as it is by then.
     kept = pad.submit(keep_drawing, [pad, gallery], drawn, **QUIET)
-    added = kept.success(add_drawing, [drawn, gallery], [pad, gallery], **QUIET)
-    for each in (kept, added):
-        each.failure(None, None, pad, js="() => 'failed'", **QUIET)
+    alone = kept.success(**upload_over(gallery.elem_id))
+    alone.success(None, [drawn, gallery], [pad, gallery], js=_ADD, **QUIET)
+    kept.failure(None, None, pad, js="() => 'failed'", **QUIET)
     return pad
 
 
@@ -83,11 +86,7 @@ def check_none_unsent(unsent: str) -> None:
 
 
 @shown
-def keep_drawing(data_url: str | None, gallery: inputs.Gallery) -> str:
-    """The path of the drawing as a picture, called by its place in the gallery."""
-    return files.kept_picture(inputs.drawing(data_url, number=len(gallery or ()) + 1))
-
-
-def add_drawing(path: str, gallery: inputs.Gallery) -> tuple[str, Sequence]:
-    """The pad's new value, empty, and the gallery with the drawing at its end."""
-    return "", [*(gallery or ()), path]
+def keep_drawing(data_url: str | None, gallery: inputs.Gallery) -> dict[str, Any]:
+    """The drawing as a file, called by its place in the gallery."""
+    drawn = inputs.drawing(data_url, number=len(gallery or ()) + 1)
+    return file_for_the_browser(files.kept_picture(drawn))

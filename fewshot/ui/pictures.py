@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import gradio as gr
 
 from fewshot.ui import inputs
+from fewshot.ui.arrivals import file_for_the_browser, for_the_browser
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import QUIET, several
+
+_HERE = Path(__file__).parent
+_KEEP_READABLE = (_HERE / "keep_readable.js").read_text("utf-8")
 
 
 class _ForTheBrowser(list):
@@ -44,26 +51,21 @@ def picture_gallery(label: str, elem_id: str, height: int = 170) -> gr.Gallery:
         buttons=[],
     )
     # In two steps, as the first may take seconds: the second finds the gallery as it is by then.
-    verdict = gr.State({}, time_to_live=3_600)
-    looked = gallery.upload(look_at, gallery, verdict, trigger_mode="always_last", **QUIET)
-    looked.success(keep_readable, [verdict, gallery], gallery, **QUIET)
+    verdict = for_the_browser()
+    looked = gallery.upload(
+        look_at, gallery, verdict, trigger_mode="always_last", show_progress_on=gallery, **QUIET
+    )
+    looked.success(None, [verdict, gallery], gallery, js=_KEEP_READABLE, **QUIET)
     return gallery
 
 
 @shown
-def look_at(gallery: inputs.Gallery) -> dict[str, str | None]:
+def look_at(gallery: inputs.Gallery) -> dict[str, Any]:
     """What is to become of some of the pictures, by path; those that cannot be read are told of.
 
-    None where one is to go, else the path of what takes its place.
+    None where one is to go, else the file that takes its place.
     """
     verdict, refused = inputs.checked(gallery)
     if refused:
         gr.Warning(several(refused), duration=20)
-    return verdict
-
-
-def keep_readable(verdict: dict[str, str | None], gallery: inputs.Gallery) -> list[str]:
-    """The gallery as the verdict has it, whatever became of it meanwhile."""
-    found = inputs.paths(gallery)
-    kept = [new for path in found if (new := verdict.get(path, path))]
-    return gr.skip() if kept == found else kept
+    return {path: new and file_for_the_browser(new) for path, new in verdict.items()}
