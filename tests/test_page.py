@@ -936,6 +936,29 @@ def test_classes_are_replaced_once_what_is_on_its_way_is_there(
         expect(thumbnails(page, "#pictures-1")).to_have_count(0)
 
 
+def test_a_click_shows_a_picture_large_and_leaves_the_tools(page: Page, drawings: Callable) -> None:
+    upload(page, "#pictures-1", drawings(20, range(3)))
+    tools = page.locator("#pictures-1 .icon-button")
+    expect(tools).to_have_count(4)
+    large = page.get_by_role("dialog")
+    second = page.get_by_label("Thumbnail 2 of 3", exact=True)
+    second.click()
+    expect(large.locator("img")).to_have_attribute("alt", "glyph20-1.png")
+    box = large.locator("img").bounding_box()
+    assert min(box["width"], box["height"]) > 500
+    page.keyboard.press("Escape")
+    expect(large).to_have_count(0)
+    expect(second).to_be_focused()
+    second.press("Enter")
+    large.locator("img").click()
+    expect(large).to_have_count(0)
+    expect(tools).to_have_count(4)
+    upload(page, "#pictures-1", drawings(20, range(3, 4)))
+    page.locator("#pictures-1 .delete-button").first.press("Enter")
+    expect(thumbnails(page, "#pictures-1")).to_have_count(3)
+    expect(large).to_have_count(0)
+
+
 def test_what_arrives_while_something_is_answered_stays(
     page: Page, drawings: Callable, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from fewshot.ui.classify_tab import build_classify_tab
 from fewshot.ui.evaluate_tab import build_evaluate_tab
 from fewshot.ui.markup import block
 from fewshot.ui.names_tab import build_names_tab
+from fewshot.ui.pictures import GALLERIES
 
 TITLE = "Show it a few pictures"
 HEADER = f"""
@@ -29,7 +30,7 @@ MAX_UPLOAD = "320mb"
 def build_page() -> gr.Blocks:
     """The page, its queue bounded; :func:`serve` starts it."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        block(HEADER)
+        block(HEADER, js_on_load=GALLERIES)
         with gr.Tabs():
             with gr.Tab("Classify"):
                 settings = build_classify_tab(page)
