@@ -959,6 +959,42 @@ def test_a_click_shows_a_picture_large_and_leaves_the_tools(page: Page, drawings
     expect(large).to_have_count(0)
 
 
+def drop(page: Page, place: str, files: list[str]) -> bool:
+    """Drag files over a place and drop them there: whether the page sees to them itself."""
+    given = [[Path(f).name, base64.b64encode(Path(f).read_bytes()).decode()] for f in files]
+    return page.locator(place).evaluate(
+        """(place, given) => {
+          const dataTransfer = new DataTransfer();
+          for (const [name, bytes] of given)
+            dataTransfer.items.add(new File(
+              [Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name, {type: "image/png"}));
+          const seen = ["dragover", "drop"].map((kind) => {
+            const event = new DragEvent(
+              kind, {dataTransfer, bubbles: true, cancelable: true, composed: true});
+            place.dispatchEvent(event);
+            return event.defaultPrevented;
+          });
+          return seen.every(Boolean);
+        }""",
+        given,
+    )
+
+
+def test_pictures_are_dropped_wherever_a_class_is(page: Page, drawings: Callable) -> None:
+    upload(page, "#queries", drawings(20, range(1)))
+    places = ["#pictures-1 .upload-container", "#pictures-1", "#class-1 textarea", "#pad-1"]
+    for number, place in enumerate(places, start=1):
+        assert drop(page, place, drawings(20, range(number, number + 1)))
+        expect(thumbnails(page, "#pictures-1")).to_have_count(number, timeout=WAIT)
+    assert drop(page, "#queries", drawings(20, range(7, 9)))
+    expect(thumbnails(page, "#queries")).to_have_count(3, timeout=WAIT)
+    for place in ("#actions", "header.masthead"):  # else the browser would open them
+        assert drop(page, place, drawings(20, range(1)))
+    page.wait_for_timeout(500)
+    expect(thumbnails(page, ".pictures")).to_have_count(len(places) + 3)
+    expect(page.locator(".dropping")).to_have_count(0)
+
+
 def test_what_arrives_while_something_is_answered_stays(
     page: Page, drawings: Callable, tmp_path: Path
 ) -> None:

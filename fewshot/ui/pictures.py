@@ -15,7 +15,7 @@ from fewshot.ui.markup import QUIET, several
 _HERE = Path(__file__).parent
 _KEEP_READABLE = (_HERE / "keep_readable.js").read_text("utf-8")
 # For an HTML component's js_on_load, once in the page: what all galleries do.
-GALLERIES = (_HERE / "enlarge.js").read_text("utf-8")
+GALLERIES = "".join((_HERE / f"{name}.js").read_text("utf-8") for name in ("enlarge", "drops"))
 
 
 class _ForTheBrowser(list):
