@@ -1044,6 +1044,24 @@ def test_what_arrives_while_something_is_answered_stays(
     classify(page)
 
 
+def test_control_z_takes_a_stroke_back_and_no_name(page: Page) -> None:
+    name_class(page, 1, "Loop")
+    page.get_by_label("Name of class 1", exact=True).press("End")
+    page.keyboard.type("s")
+    page.click("#pad-1 summary")
+    draw_on(page, "#pad-1", [[(0.2, 0.5), (0.8, 0.5)], [(0.5, 0.2), (0.5, 0.8)]])
+    page.keyboard.press("Control+z")
+    expect(page.locator("#pad-1 .pad-hint")).to_be_hidden()
+    page.keyboard.press("Meta+z")
+    expect(page.locator("#pad-1 .pad-hint")).to_be_visible()
+    page.keyboard.press("Control+z")  # one too many
+    draw_on(page, "#pad-1", [[(0.2, 0.5), (0.8, 0.5)]])
+    page.click("#pad-1 [data-do=add]")
+    expect(thumbnails(page, "#pictures-1")).to_have_count(1, timeout=WAIT)
+    page.keyboard.press("Control+z")  # there is no such button any more to have the focus
+    assert class_names(page)[0] == "Loops"
+
+
 # Zips
 
 

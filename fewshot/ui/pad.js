@@ -27,8 +27,15 @@ function redraw() {
   for (const button of Object.values(buttons)) button.disabled = strokes.length === 0;
   buttons.undo.disabled &&= cleared.length === 0;
   buttons.add.disabled ||= sent > 0;
+  // A button that can no longer be pressed would leave the keys to the page, see below.
+  const { activeElement } = document;
+  if (activeElement?.disabled && element.contains(activeElement)) focusPad();
   canvas.classList.toggle("unsent", strokes.length > sent); // Classify asks for these two
   canvas.classList.toggle("sending", sent > 0);
+}
+
+function focusPad() {
+  canvas.focus({ preventScroll: true });
 }
 
 function at(event) {
@@ -41,6 +48,7 @@ function at(event) {
 
 canvas.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || stroke) return;
+  focusPad();
   canvas.setPointerCapture(event.pointerId); // a stroke may leave the pad and come back
   stroke = { points: [at(event)], by: event.pointerId };
   cleared = [];
@@ -63,6 +71,12 @@ buttons.undo.addEventListener("click", () => {
   if (strokes.length > sent) strokes.pop();
   else [strokes, cleared] = [[...strokes, ...cleared], []];
   redraw();
+});
+// A browser would take back what was typed last, the name of a class.
+element.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || event.altKey) return;
+  event.preventDefault();
+  if (!event.shiftKey && !stroke) buttons.undo.click();
 });
 buttons.clear.addEventListener("click", () => {
   cleared = strokes.slice(sent);

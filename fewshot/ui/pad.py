@@ -19,8 +19,8 @@ _ADD = (_HERE / "add_drawing.js").read_text("utf-8")
 TRIES = 200  # ten seconds of waiting for a drawing
 _TEMPLATE = """
 <details class="pad"><summary aria-label="Draw one for ${label}">Draw one</summary>
-  <div class="pad-paper"><canvas width="320" height="320" role="img" aria-label="Drawing pad for
-  ${label}"></canvas><span class="pad-hint">Draw here</span></div>
+  <div class="pad-paper"><canvas width="320" height="320" role="img" tabindex="0"
+  aria-label="Drawing pad for ${label}"></canvas><span class="pad-hint">Draw here</span></div>
   <div class="pad-tools">
     <button type="button" data-do="add" class="pad-add">Add drawing</button>
     <button type="button" data-do="undo">Undo</button>
