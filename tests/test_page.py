@@ -1135,6 +1135,26 @@ def test_a_broken_picture_is_named_and_the_others_stay(
     assert labels(page) == ["Loop"] * 3
 
 
+def test_an_upload_that_fails_says_what_to_do(
+    window: BrowserContext, page_url: str, drawings: Callable
+) -> None:
+    page = window.new_page()  # of its own, as a browser logs what fails
+    page.goto(page_url)
+    expect(page.locator("#classify")).to_be_visible(timeout=WAIT)
+    for number, fail in enumerate([lambda r: r.abort(), lambda r: r.fulfill(status=502)]):
+        page.route(re.compile(r"upload\?"), fail)
+        page.set_input_files("#pictures-1 input[type=file]", drawings(20, range(1)))
+        expect(toast(page)).to_contain_text("The upload did not arrive: try again")
+        expect(toast(page)).not_to_contain_text("An error occurred")
+        page.unroute_all()
+        page.get_by_test_id("toast-close").first.click()
+        expect(toast(page)).to_have_count(0)
+        # Nothing lies over what it is tried again with.
+        page.locator("#pictures-1 [aria-label='Click to upload or drop files']").click(trial=True)
+        upload(page, "#pictures-1", drawings(20, range(number + 1, number + 2)))
+    page.close()
+
+
 def test_what_is_missing_is_said_in_a_sentence(page: Page, drawings: Callable) -> None:
     upload(page, "#pictures-1", drawings(4, range(1)))
     page.click("#classify")

@@ -12,8 +12,12 @@ from typing import Any
 import gradio as gr
 
 _HERE = Path(__file__).parent
+# An uploaded support set may have 300 MB unpacked; a zip of it is a little more than its files.
+MAX_MEGABYTES = 320
 # For an HTML component's js_on_load, once in the page.
-COUNT_UPLOADS = (_HERE / "count_uploads.js").read_text("utf-8")
+COUNT_UPLOADS = (
+    (_HERE / "count_uploads.js").read_text("utf-8").replace("MEGABYTES", str(MAX_MEGABYTES))
+)
 # A listener: those behind it to the same click run once all is there.
 ALL_ARRIVED: dict[str, Any] = {
     "fn": None,

@@ -8,6 +8,7 @@ from fewshot.ui import style
 from fewshot.ui.about_tab import build_about_tab
 from fewshot.ui.addresses import refuse_addresses
 from fewshot.ui.api import build_api
+from fewshot.ui.arrivals import MAX_MEGABYTES
 from fewshot.ui.classify_tab import build_classify_tab
 from fewshot.ui.evaluate_tab import build_evaluate_tab
 from fewshot.ui.markup import block
@@ -23,8 +24,6 @@ HEADER = f"""
   <p id="said-aloud" role="status"></p>
 </header>
 """
-# An uploaded support set may have 300 MB unpacked; a zip of it is a little more than its files.
-MAX_UPLOAD = "320mb"
 
 
 def build_page() -> gr.Blocks:
@@ -72,7 +71,7 @@ def serve(
         theme=style.theme(),
         css=style.style_sheet(),
         footer_links=["api", "settings"],
-        max_file_size=MAX_UPLOAD,
+        max_file_size=f"{MAX_MEGABYTES}mb",
         enable_monitoring=False,
         run_history=False,  # it would keep visitors' pictures in the browser
         state_session_capacity=500,
