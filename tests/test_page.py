@@ -953,6 +953,7 @@ def test_a_click_shows_a_picture_large_and_leaves_the_tools(page: Page, drawings
     large.locator("img").click()
     expect(large).to_have_count(0)
     expect(tools).to_have_count(4)
+    expect(page.locator("#pictures-1").get_by_title("Take a picture")).to_be_visible()
     upload(page, "#pictures-1", drawings(20, range(3, 4)))
     page.locator("#pictures-1 .delete-button").first.press("Enter")
     expect(thumbnails(page, "#pictures-1")).to_have_count(3)

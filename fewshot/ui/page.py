@@ -24,6 +24,8 @@ HEADER = f"""
   <p id="said-aloud" role="status"></p>
 </header>
 """
+# What Gradio has no words for.
+WORDS = {"common.webcam": "Take a picture"}
 
 
 def build_page() -> gr.Blocks:
@@ -69,6 +71,7 @@ def serve(
         quiet=quiet,
         prevent_thread_lock=True,
         theme=style.theme(),
+        i18n=gr.I18n(en=WORDS),  # to which it comes back in any language
         css=style.style_sheet(),
         footer_links=["api", "settings"],
         max_file_size=f"{MAX_MEGABYTES}mb",
