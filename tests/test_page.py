@@ -1405,6 +1405,27 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     assert min(box["width"] for box in cells.evaluate_all(BOXES)) > 300
 
 
+def test_the_crosses_leave_the_pictures_in_sight(window: BrowserContext, page_url: str) -> None:
+    phone = window.browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = phone.new_page()
+    page.goto(page_url)
+    page.click("#example-alphabet")
+    expect(thumbnails(page, "#pictures-1")).to_have_count(5, timeout=WAIT)
+    item = page.locator("#pictures-1 .gallery-item").first
+    cross = item.locator(".delete-button")
+    expect(cross).to_have_css("opacity", "1")
+    assert min(cross.bounding_box()[side] for side in ("width", "height")) >= 24  # WCAG 2.2, 2.5.8
+    picture, mark = item.bounding_box(), cross.locator("svg").bounding_box()
+    width = mark["x"] + mark["width"] - picture["x"]
+    height = picture["y"] + picture["height"] - mark["y"]
+    assert width * height < 0.06 * picture["width"] * picture["height"]
+    cross.tap()
+    expect(thumbnails(page, "#pictures-1")).to_have_count(4)
+    phone.close()
+
+
 def test_wherever_the_answers_lie_below_one_is_taken_there(open_page: Callable[..., Page]) -> None:
     page = open_page(820, 700)  # a tablet
     page.click("#example-alphabet")
