@@ -576,6 +576,7 @@ def evaluate(page: Page) -> None:
     expect(page.locator("#evaluate")).to_be_disabled()
     expect(page.locator("#evaluate")).to_be_enabled(timeout=WAIT)
     expect(page.locator("#evaluate-csv")).to_be_visible()
+    expect(page.locator("#evaluate-csv")).to_be_enabled()
     expect(page.locator("#evaluate-confusion-of")).to_be_visible()
     expect(page.locator("#evaluate-stop")).to_be_hidden()
 
@@ -629,6 +630,8 @@ def test_the_example_gives_a_table_plots_and_pictures(tab: Callable[..., Page]) 
 def test_a_laptop_shows_what_was_asked_for(tab: Callable[..., Page]) -> None:
     page = tab(1280, 720)
     page.evaluate("scrollTo(0, 0)")
+    for absent in ("#evaluate-csv", "#evaluate-json", "#evaluate-confusion-of"):
+        expect(page.locator(absent)).to_be_hidden()
     expect(page.locator("#evaluate")).to_be_in_viewport(ratio=1)
     page.fill("#evaluate-ways input", "20")
     page.evaluate("scrollTo(0, 9999)")

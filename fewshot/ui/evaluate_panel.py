@@ -84,20 +84,25 @@ class EvaluatePanel:
 
 
 def build_evaluate_panel() -> EvaluatePanel:
-    """Lay out the panel and wire what concerns it alone."""
+    """Lay out the panel and wire what concerns it alone.
+
+    What is there only with figures is hidden by evaluate.css: of what Gradio itself hides and shows
+    during a run, something was not there again at its end.
+    """
     message = block(WELCOME, elem_id="evaluate-message")
     scores = block(elem_id="evaluate-scores")
     with gr.Row(elem_classes="tools", elem_id="evaluate-downloads"):
         downloads = [
             gr.DownloadButton(
-                f"Download {kind}", size="sm", visible=False, elem_id=f"evaluate-{kind.lower()}"
+                f"Download {kind}",
+                size="sm",
+                interactive=False,
+                elem_id=f"evaluate-{kind.lower()}",
             )
             for kind in ("CSV", "JSON")
         ]
     bars, lines = evaluate_plots.bar_plot(), evaluate_plots.line_plot()
-    choice = gr.Dropdown(
-        [], label="Confusion matrix of", visible=False, elem_id="evaluate-confusion-of"
-    )
+    choice = gr.Dropdown([], label="Confusion matrix of", elem_id="evaluate-confusion-of")
     matrix = block(elem_id="evaluate-matrix", js_on_load=_CHOOSE_CELL)
     behind = block(elem_id="evaluate-behind")
     kept = gr.State(None, time_to_live=7_200)
@@ -113,8 +118,6 @@ def so_far(report: Report, sweep: str) -> list[Any]:
     disabled = gr.update(interactive=False)
     message = _remark(report) + notice(escaped(summary(report)) + _cautions(report))
     plots = evaluate_plots.plots_of(report, sweep, going_on=True)
-    # What is hidden and shown again in quick succession sometimes does not come back: the choice of
-    # a matrix hides by evaluate.css.
     rest = [gr.skip(), "", "", disabled, disabled, gr.skip()]
     return [message, scores_html(report), *plots, *rest]
 
@@ -134,11 +137,11 @@ def finished(report: Report, sweep: str) -> list[Any]:
         _remark(report) + notice(message),
         scores_html(report),
         *evaluate_plots.plots_of(report, sweep),
-        gr.update(choices=choices, value=first, visible=bool(choices)),
+        gr.update(choices=choices, value=first),
         matrix_html(report, first),
         "",
         *[
-            gr.update(value=files.kept_file(name, content), visible=True, interactive=True)
+            gr.update(value=files.kept_file(name, content), interactive=True)
             for name, content in downloads.items()
         ],
         report,
