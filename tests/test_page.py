@@ -905,6 +905,16 @@ def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Ca
     assert all(label.startswith("Letter") for label in labels(page))
 
 
+def test_a_gallery_that_its_cross_cleared_can_be_brought_back(
+    page: Page, drawings: Callable
+) -> None:
+    upload(page, "#pictures-1", drawings(20, range(3)))
+    page.locator("#pictures-1").get_by_role("button", name="Clear", exact=True).click()
+    expect(thumbnails(page, "#pictures-1")).to_have_count(0)
+    page.click("#bring-back")
+    expect(thumbnails(page, "#pictures-1")).to_have_count(3)
+
+
 def test_classes_are_replaced_once_what_is_on_its_way_is_there(
     page: Page, drawings: Callable, zip_of: Callable
 ) -> None:

@@ -48,7 +48,14 @@ from fewshot.ui.settings_panel import (
     model_status,
 )
 from fewshot.ui.sorting import build_sorting, wire_sorting
-from fewshot.ui.undo import Undo, brought_back, build_undo, import_remembered, remembered
+from fewshot.ui.undo import (
+    Undo,
+    brought_back,
+    build_undo,
+    import_remembered,
+    remembered,
+    wire_clearing,
+)
 
 _CLEAR_PADS = """() => {
   document.querySelectorAll("#given .pad [data-do=clear]").forEach((button) => button.click());
@@ -169,6 +176,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     clear.click(None, js=_CLEAR_PADS, api_visibility="private")
     kept = clear.click(**remember)
     classes_panel.wire_removal(classes, remember)
+    wire_clearing(remember)
     imports = _wire_import(classes, undo, remember["inputs"])
     waiting = json.dumps(gr.update(value="Bringing it back"))
     undo.button.click(None, None, undo.button, js=f"() => ({waiting})", **QUIET)

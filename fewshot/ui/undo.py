@@ -1,9 +1,13 @@
-"""Brings back what an example, an import, *Remove* or *Clear all* took the place of or away."""
+"""Brings back what an example, an import, *Remove* or *Clear all* took the place of or away.
+
+Or a gallery's own cross, with all its pictures.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,6 +15,7 @@ import gradio as gr
 from fewshot.types import InputError
 from fewshot.ui import classes_panel, inputs
 from fewshot.ui.errors import shown
+from fewshot.ui.markup import QUIET, block
 
 N_WITH = 3  # values that go with the queries: the preset, the known answers, what an example shows
 MOST = 10  # that one can go back
@@ -40,6 +45,20 @@ def build_undo() -> Undo:
     """Lay out the button."""
     button = gr.Button("Bring back what was here", size="sm", visible=False, elem_id="bring-back")
     return Undo(gr.State((), time_to_live=86_400), button)
+
+
+def wire_clearing(remember: dict[str, Any]) -> None:
+    """Let a gallery's cross take its pictures away only once what is there is kept.
+
+    Args:
+        remember: a listener that keeps it.
+    """
+    js = Path(__file__).with_name("keep_cleared.js").read_text("utf-8")
+    block(js_on_load=js, elem_classes="unseen")
+    kept = gr.Button(elem_id="keep-given", elem_classes="unseen").click(**remember)
+    cleared = "globalThis.cleared = null"
+    kept.success(None, js=f"() => {{ globalThis.cleared?.click(); {cleared}; }}", **QUIET)
+    kept.failure(None, js=f"() => {{ {cleared}; }}", **QUIET)
 
 
 def remembered(before: tuple[Sequence[Any], ...] | None, *values: Any) -> list[Any]:
