@@ -1015,29 +1015,34 @@ def test_what_arrives_while_something_is_answered_stays(
 
     def names() -> list[str]:
         pictures = page.locator("#pictures-1 .thumbnail-item img")
-        return [Path(one.get_attribute("src")).name for one in pictures.all()]
+        return pictures.evaluate_all("all => all.map(e => e.src.split('/').pop())")
 
-    with held(page, "queue/data") as asked:
+    def add_meanwhile(start: Callable, made: str, file: str) -> None:
+        """Add a file once something is made, or as it is while a second answer is held back."""
+        with held(page, "queue/data", 2) as asked:
+            start()
+            while len(asked) < 2 and made not in names():
+                page.wait_for_timeout(50)
+            page.set_input_files("#pictures-1 input[type=file]", file)
+            expect(page.locator(f'#pictures-1 img[src$="{Path(file).name}"]')).to_be_visible()
+
+    def draw() -> None:
         page.click("#pad-1 [data-do=add]")
-        while not asked:
-            page.wait_for_timeout(50)
-        upload(page, "#pictures-1", drawings(20, range(1, 2)))
         draw_on(page, "#pad-1", [[(0.5, 0.2), (0.5, 0.8)]])
+
+    add_meanwhile(draw, "drawing-2.png", *drawings(20, range(1, 2)))
     expect(thumbnails(page, "#pictures-1")).to_have_count(3, timeout=WAIT)
-    assert names() == ["glyph20-0.png", "glyph20-1.png", "drawing-2.png"]
+    assert names() == ["glyph20-0.png", "drawing-2.png", "glyph20-1.png"]
     expect(page.locator("#pad-1 canvas.unsent")).to_be_visible()
     # One that cannot be read goes, a TIFF is shown, and one more comes meanwhile.
     broken, scan = tmp_path / "broken.png", tmp_path / "scan.tif"
     broken.write_bytes(b"nothing of the kind")
     Image.new("RGB", (40, 40), "white").save(scan)
-    with held(page, "queue/data") as asked:
-        page.set_input_files("#pictures-1 input[type=file]", [str(broken), str(scan)])
-        expect(thumbnails(page, "#pictures-1")).to_have_count(5)
-        while not asked:
-            page.wait_for_timeout(50)
-        upload(page, "#pictures-1", drawings(20, range(2, 3)))
+    both = [str(broken), str(scan)]
+    give = partial(page.set_input_files, "#pictures-1 input[type=file]", both)
+    add_meanwhile(give, "scan.png", *drawings(20, range(2, 3)))
     expect(thumbnails(page, "#pictures-1")).to_have_count(5, timeout=WAIT)
-    assert names()[2:] == ["drawing-2.png", "scan.png", "glyph20-2.png"]
+    assert names()[2:] == ["glyph20-1.png", "scan.png", "glyph20-2.png"]
     # The server takes them all, and what is added while the first upload lasts is not replaced.
     name_class(page, 1, "Loop")
     name_class(page, 2, "Fork")
@@ -1415,19 +1420,22 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     assert min(box["width"] for box in cells.evaluate_all(BOXES)) > 300
 
 
-def test_the_crosses_leave_the_pictures_in_sight(window: BrowserContext, page_url: str) -> None:
+def test_the_crosses_leave_the_pictures_in_sight(
+    window: BrowserContext, page_url: str, drawings: Callable
+) -> None:
     phone = window.browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
     )
     page = phone.new_page()
     page.goto(page_url)
-    page.click("#example-alphabet")
-    expect(thumbnails(page, "#pictures-1")).to_have_count(5, timeout=WAIT)
-    item = page.locator("#pictures-1 .gallery-item").first
-    cross = item.locator(".delete-button")
+    upload(page, "#pictures-1", drawings(20, range(5)))
+    cross = page.locator("#pictures-1 .delete-button").first
     expect(cross).to_have_css("opacity", "1")
-    assert min(cross.bounding_box()[side] for side in ("width", "height")) >= 24  # WCAG 2.2, 2.5.8
-    picture, mark = item.bounding_box(), cross.locator("svg").bounding_box()
+    parts = page.locator("#pictures-1 .gallery-item").first.locator(
+        ":scope > *, .delete-button > svg"
+    )
+    picture, button, mark = parts.evaluate_all(BOXES)
+    assert min(button["width"], button["height"]) >= 24  # WCAG 2.2, 2.5.8
     width = mark["x"] + mark["width"] - picture["x"]
     height = picture["y"] + picture["height"] - mark["y"]
     assert width * height < 0.06 * picture["width"] * picture["height"]

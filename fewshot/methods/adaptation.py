@@ -38,9 +38,8 @@ class Plan:
         temperature_factor: on the temperature while learning with the queries: where the softmax
             is sharp, queries that it is already sure of have no gradient. For siamese and
             relation, on the logits of their softmax over classes.
-        answer_factor: of fine-tuning, on the logits of the answers alone: what was learned from
-            few pictures may be too sure of them, and a softmax mild enough to learn with queries
-            says less than is known.
+        answer_factor: of fine-tuning, on the logits of the answers alone: a softmax mild enough to
+            learn with queries says less than is known.
         prior: weight of the classes that the encoder was trained on, beside a prototype's own
             pictures: see :func:`fewshot.methods.prior.drawn_to_known`.
         view_likeness: how like another picture of its class a view of a picture is, where it
