@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Tests compare with references to five digits, of which bf16 has two or three; test_device.py alone
 # asks the hardware.
 os.environ["FEWSHOT_PRECISION"] = "fp32"
+# A shell has Ctrl-C ignored by what it runs in the background, as some tests of it would find.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("FEWSHOT_CLIP", None)
 
 
