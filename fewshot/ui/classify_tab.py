@@ -187,7 +187,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         ended(None, None, undo.button, js=f"() => ({ready})", **QUIET)
     clearing = kept.success(cleared, None, emptied, **QUIET)
     keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])
-    wire_kind(preset, preset_note, classes, settings)
+    wire_kind(preset, preset_note, classes, settings, [load, imports, clearing, back])
     outlive_reload(
         page, "classify", held, CLASSIFY_GIVEN, classify_again,
         [*classes.outputs, queries, preset],

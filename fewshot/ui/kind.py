@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gradio as gr
+from gradio.events import Dependency
 
 from fewshot.types import InputError, Picture
 from fewshot.ui import clip_files, inputs
@@ -14,24 +17,31 @@ from fewshot.ui.settings_panel import SettingsPanel
 
 
 def wire_kind(
-    preset: gr.Radio, note: gr.HTML, classes: ClassesPanel, settings: SettingsPanel
+    preset: gr.Radio,
+    note: gr.HTML,
+    classes: ClassesPanel,
+    settings: SettingsPanel,
+    events: Sequence[Dependency],
 ) -> None:
-    """Say it in the note, with each upload and each other choice.
+    """Say it in the note, whenever the pictures or a choice become others.
 
     Args:
         preset: the kind of pictures.
         note: below it.
         classes, settings: what else it goes by.
+        events: that replace all classes: of galleries that change together Gradio tells too soon.
     """
-    uploads = [gallery.upload for gallery in classes.galleries]
-    gr.on(
-        [preset.change, settings.status.change, classes.compact.change, *uploads],
-        kind_note,
-        [preset, settings.model, classes.imported, *classes.galleries],
-        note,
-        trigger_mode="always_last",
+    galleries = [gallery.change for gallery in classes.galleries]
+    say = {
+        "fn": kind_note,
+        "inputs": [preset, settings.model, classes.imported, *classes.galleries],
+        "outputs": note,
+        "trigger_mode": "always_last",
         **QUIET,
-    )
+    }
+    gr.on([preset.change, settings.status.change, classes.compact.change, *galleries], **say)
+    for event in events:
+        event.success(**say)
 
 
 @shown
