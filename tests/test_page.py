@@ -828,11 +828,11 @@ def test_a_class_is_removed_once_what_is_on_its_way_is_there(
     expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
     last = class_names(page)[-1]
 
-    def first_removed_while(n_classes: int, address: str, nth: int, start: Callable) -> None:
-        """Remove the first class while the nth request for the last one is held back."""
-        with held(page, address, nth) as asked:
+    def first_removed_while(n_classes: int, address: str, start: Callable) -> None:
+        """Remove the first class while what is asked for the last one is held back."""
+        with held(page, address) as asked:
             start()
-            while len(asked) < nth:
+            while not asked:
                 page.wait_for_timeout(50)
             page.click("#class-1 .remove")
             page.wait_for_timeout(1000)
@@ -845,12 +845,12 @@ def test_a_class_is_removed_once_what_is_on_its_way_is_there(
     def add(gallery: str, files: list[str]) -> None:
         page.set_input_files(f"{gallery} input[type=file]", files)
 
-    first_removed_while(5, "upload?", 1, lambda: add("#pictures-5", drawings(20, range(2))))
+    first_removed_while(5, "upload?", lambda: add("#pictures-5", drawings(20, range(2))))
     expect(thumbnails(page, "#pictures-4")).to_have_count(7)
     # Held back is what looks at a picture that cannot be read, and leaves the others.
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing of the kind")
-    first_removed_while(4, "queue/join", 1, lambda: add("#pictures-4", [str(broken)]))
+    first_removed_while(4, "queue/join", lambda: add("#pictures-4", [str(broken)]))
     expect(thumbnails(page, "#pictures-3")).to_have_count(7)
 
     def draw() -> None:
@@ -858,7 +858,7 @@ def test_a_class_is_removed_once_what_is_on_its_way_is_there(
         draw_on(page, "#pad-3", [[(0.2, 0.5), (0.8, 0.5)]])
         page.click("#pad-3 [data-do=add]")
 
-    first_removed_while(3, "queue/join", 1, draw)
+    first_removed_while(3, "queue/join", draw)
     expect(thumbnails(page, "#pictures-2")).to_have_count(8)
     page.click("#bring-back")  # what was there once it was Remove's turn
     expect(thumbnails(page, "#pictures-3")).to_have_count(8)
@@ -881,13 +881,23 @@ def test_all_columns_are_in_sight_and_the_answers_come_into_view(
 
 
 def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Callable) -> None:
+    under_way = set()  # what a reload would end, which the browser's console tells of
+    page.on("request", lambda one: "heartbeat" in one.url or under_way.add(one))  # which stays
+    for ended in ("requestfinished", "requestfailed"):
+        page.on(ended, lambda one: under_way.discard(one))
+
+    def reload() -> None:
+        while under_way:
+            page.wait_for_timeout(50)
+        page.reload()
+
     two_classes(page, drawings)
     page.locator("#class-2 .describe button").click()
     page.get_by_label("Description of class 2").fill("with three prongs")
     open_tab(page, "Names alone")
     page.fill("#names textarea", "heart\nstar")
     page.wait_for_function("sessionStorage.getItem('names')?.includes('star')")
-    page.reload()
+    reload()
     expect(page.get_by_label("Name of class 2", exact=True)).to_have_value("Fork", timeout=WAIT)
     assert class_names(page) == ["Loop", "Fork"]
     expect(thumbnails(page, "#queries")).to_have_count(1)
@@ -899,7 +909,7 @@ def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Ca
     import_zip(page, zip_of("letters.zip", 12, 1))
     expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
     page.wait_for_function("sessionStorage.getItem('classify').includes('letters.zip')")
-    page.reload()
+    reload()
     expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
     expect(page.locator(".slot")).to_have_count(0)
     classify(page)
