@@ -1235,3 +1235,23 @@ def test_a_zip_that_is_none_is_told_of_in_place(tmp_path: Path) -> None:
     assert not accepted and len(updates) == len(classes_panel.filled([]))
     (said,) = [update for update in updates if update != gr.skip()]
     assert "notzip.zip" in said and 'class="notice problem"' in said
+
+
+def test_a_change_asks_the_browser_for_little() -> None:
+    """Gradio's reads every input and trigger of each listener, and tells every progress target."""
+    from fewshot.ui.page import build_page
+
+    page = build_page()
+    listeners = [one for one in page.fns.values() if one.api_visibility == "private"]
+    asked = [one for one in listeners if one.fn is not None]
+    assert len(asked) > 30
+    assert [one.fn for one in asked if one.show_progress_on != []] == []
+    assert [one.targets for one in listeners if len(one.targets) > 10] == []
+
+    read = dict.fromkeys(page.blocks, 0)  # inputs that are read when it changes
+    for one in listeners:
+        for number in (block for block, event in one.targets if event == "change"):
+            read[number] += len(one.inputs)
+    told_of_many = [page.blocks[number] for number, n in read.items() if n > 2]
+    assert len(told_of_many) == 4  # of Classify, of its kind of pictures, of Names, of Evaluate
+    assert all(isinstance(one, gr.Textbox) and one.visible is False for one in told_of_many)

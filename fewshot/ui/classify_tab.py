@@ -27,6 +27,7 @@ from fewshot.ui.busy import (
     stop_flag,
     until_stopped,
 )
+from fewshot.ui.changes import any_change
 from fewshot.ui.classes_panel import ClassesPanel
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
@@ -186,10 +187,11 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     for ended in (back.success, back.failure):
         ended(None, None, undo.button, js=f"() => ({ready})", **QUIET)
     clearing = kept.success(cleared, None, emptied, **QUIET)
-    keep_watch(outdated, held, [*classes.events, imports, *runs, clearing, back])
+    changed = any_change(held, [*classes.events, imports, *runs, clearing, back])
+    keep_watch(outdated, held, changed)
     wire_kind(preset, preset_note, classes, settings, [load, imports, clearing, back])
     outlive_reload(
-        page, "classify", held, CLASSIFY_GIVEN, classify_again,
+        page, "classify", held, changed, CLASSIFY_GIVEN, classify_again,
         [*classes.outputs, queries, preset],
     )  # fmt: skip
     page.load(fill_models, None, [settings.model, settings.status, settings.download], **QUIET)

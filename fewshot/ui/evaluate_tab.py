@@ -20,6 +20,7 @@ from fewshot.ui.busy import (
     run_and_stop,
     stop_flag,
 )
+from fewshot.ui.changes import any_change
 from fewshot.ui.engine import Step
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.evaluate_data import OMNIGLOT, read_ahead
@@ -89,7 +90,7 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
     )  # fmt: skip
     runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     runs.success(None, outdated.both, None, js=arrived_js("#evaluated"), **QUIET)
-    keep_watch(outdated, held, [runs])
+    keep_watch(outdated, held, any_change(held, [runs]))
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
 
 

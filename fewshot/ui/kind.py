@@ -9,6 +9,7 @@ from gradio.events import Dependency
 
 from fewshot.types import InputError, Picture
 from fewshot.ui import clip_files, inputs
+from fewshot.ui.changes import any_change
 from fewshot.ui.classes_panel import ClassesPanel
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import QUIET, escaped, notice
@@ -29,19 +30,14 @@ def wire_kind(
         preset: the kind of pictures.
         note: below it.
         classes, settings: what else it goes by.
-        events: that replace all classes: of galleries that change together Gradio tells too soon.
+        events: that replace all classes.
     """
-    galleries = [gallery.change for gallery in classes.galleries]
-    say = {
-        "fn": kind_note,
-        "inputs": [preset, settings.model, classes.imported, *classes.galleries],
-        "outputs": note,
-        "trigger_mode": "always_last",
-        **QUIET,
-    }
-    gr.on([preset.change, settings.status.change, classes.compact.change, *galleries], **say)
-    for event in events:
-        event.success(**say)
+    changes = [preset, settings.status, classes.compact, *classes.galleries]
+    changed = any_change(changes, events)
+    changed(
+        kind_note, [preset, settings.model, classes.imported, *classes.galleries], note,
+        trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
 
 
 @shown

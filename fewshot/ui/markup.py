@@ -16,8 +16,9 @@ block = partial(gr.HTML, apply_default_css=False)
 
 # As many sentences as a toast can show.
 MOST_SENTENCES = 6
-# Of a listener that neither the API offers nor Gradio shows its own progress for.
-QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+# Of a listener that neither the API offers nor Gradio shows its own progress for. That it is hidden
+# is not enough: the browser would still tell every output so, at every word of every listener.
+QUIET = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
 
 
 def escaped(text: str) -> str:

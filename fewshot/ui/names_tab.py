@@ -22,6 +22,7 @@ from fewshot.ui.busy import (
     stop_flag,
     until_stopped,
 )
+from fewshot.ui.changes import any_change
 from fewshot.ui.engine import Choices, Step, compare_in_steps
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import QUIET, block, escaped, notice
@@ -101,11 +102,12 @@ def build_names_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
     )  # fmt: skip
     run.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     run.success(None, outdated.both, None, js=arrived_js("#names-message"), **QUIET)
-    keep_watch(outdated, held, [run])
+    changed = any_change(held, [run])
+    keep_watch(outdated, held, changed)
     run.success(model_status, settings.model, [settings.status, settings.download], **QUIET)
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
     given = [names, template, queries]
-    outlive_reload(page, "names", given, _GIVEN, given_again, given)
+    outlive_reload(page, "names", given, changed, _GIVEN, given_again, given)
 
 
 @shown

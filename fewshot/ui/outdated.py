@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from fewshot.ui.changes import Event
 from fewshot.ui.classes_panel import MAX_SLOTS, ClassesPanel
 from fewshot.ui.markup import QUIET, block, notice
 
@@ -93,25 +94,16 @@ def inputs_of(
     return [classes.compact, preset, queries, *slots, *settings]
 
 
-def keep_watch(outdated: Outdated, inputs: Sequence[Any], events: Sequence[Any]) -> None:
-    """Compare anew with each change of an input, and once each event has succeeded.
+def keep_watch(outdated: Outdated, inputs: Sequence[Any], changed: Event) -> None:
+    """Compare anew with each change.
 
     Args:
         outdated: of :func:`build_outdated`.
         inputs: that ``outdated.held`` takes.
-        events: that change what no input on the page tells of, or the answers.
+        changed: of :func:`fewshot.ui.changes.any_change`, of those inputs and the answers.
     """
-    compare = {
-        "fn": None,
-        "inputs": [outdated.answered, *inputs],
-        "outputs": outdated.notice,
-        "js": outdated.notice_js,
-    }
-    changes = [one.change for one in inputs]
-    gr.on(changes, **compare, **QUIET)
-    gr.on(
-        changes, None, [outdated.asked, outdated.problem, *inputs], outdated.problem,
+    changed(None, [outdated.answered, *inputs], outdated.notice, js=outdated.notice_js, **QUIET)
+    changed(
+        None, [outdated.asked, outdated.problem, *inputs], outdated.problem,
         js=outdated.problem_js, **QUIET,
     )  # fmt: skip
-    for event in events:
-        event.success(**compare, **QUIET)

@@ -54,9 +54,7 @@ def picture_gallery(label: str, elem_id: str, height: int = 170) -> gr.Gallery:
     )
     # In two steps, as the first may take seconds: the second finds the gallery as it is by then.
     verdict = for_the_browser()
-    looked = gallery.upload(
-        look_at, gallery, verdict, trigger_mode="always_last", show_progress_on=gallery, **QUIET
-    )
+    looked = gallery.upload(look_at, gallery, verdict, trigger_mode="always_last", **QUIET)
     looked.success(None, [verdict, gallery], gallery, js=_KEEP_READABLE, **QUIET)
     return gallery
 

@@ -18,6 +18,7 @@ from gradio.utils import get_upload_folder
 from fewshot.presets import PRESETS
 from fewshot.types import InputError
 from fewshot.ui import classes_panel, files, inputs
+from fewshot.ui.changes import Event
 from fewshot.ui.classes_panel import Slot
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import QUIET, counted, escaped
@@ -41,6 +42,7 @@ def outlive_reload(
     page: gr.Blocks,
     key: str,
     held: Sequence[Any],
+    changed: Event,
     given: str,
     again: Callable[[str], list[Any]],
     outputs: Sequence[Any],
@@ -50,7 +52,8 @@ def outlive_reload(
     Args:
         page: whose loading puts it back.
         key: what it is kept under, a word.
-        held: the inputs whose changes are followed.
+        held: the inputs of which something is kept.
+        changed: of :func:`fewshot.ui.changes.any_change`, of those inputs at least.
         given: JavaScript: from their values to what is kept of them.
         again: handler from that as JSON, or "", to updates for the outputs.
         outputs: what it is put back into.
@@ -60,7 +63,7 @@ def outlive_reload(
         return js.replace("KEY", key)
 
     keep = of_key(_KEEP).replace("GIVEN", given)
-    gr.on([one.change for one in held], None, held, None, js=keep, **QUIET)
+    changed(None, held, None, js=keep, **QUIET)
     kept = gr.Textbox(visible=False)
     put_back = page.load(again, kept, outputs, js=of_key(_KEPT), **QUIET)
     put_back.then(None, js=of_key(_REOPENED), api_visibility="private")

@@ -1,0 +1,41 @@
+"""Listening to many inputs at once, told once of what changes together.
+
+With a listener to all of them Gradio's browser reads, at each change of each input, what every one
+of them is: an example, which fills thirty, made it do so for a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from fewshot.ui.markup import QUIET
+
+# What one listens to, as a component has it.
+Event = Callable[..., Any]
+# All of the changes that come within this time have the same answer, so the field takes it once.
+_TOGETHER = """() => globalThis.changedTogether ??= new Promise((resolve) => setTimeout(() => {
+  globalThis.changedTogether = null;
+  resolve(String(performance.now()));
+}, 30))"""
+
+
+def any_change(inputs: Sequence[Any], events: Sequence[Dependency] = ()) -> Event:
+    """The event that some of the inputs changed, a moment after they did; to be listened to.
+
+    Args:
+        inputs: components that tell of their changes.
+        events: that change what no component tells of, or many galleries, of which Gradio tells
+            before all are what they will be.
+    """
+    changed = gr.Textbox(visible=False)
+    told = {"fn": None, "outputs": changed, "js": _TOGETHER, **QUIET}
+    # A listener for each: one that has many triggers reads all of them whenever it is called.
+    for one in inputs:
+        one.change(**told)
+    for event in events:
+        event.success(**told)
+    return changed.change
