@@ -76,6 +76,7 @@ FINETUNE = Search(
     _protocols(1, 5),
     _grid((10, 25, 50, 100, 200), (0.0003, *RATES), (0.3, 1.0, 3.0, 10.0)),
     priors=(0.0, 0.1, 0.2, 0.3, 0.5, 0.8),
+    calibrated="answer_factor",
 )
 FINETUNE_OF_DRAWINGS = replace(FINETUNE, protocols=_protocols(1, 5, ways=20, queries=5), priors=())
 WITH_QUERIES = Search(
