@@ -1071,6 +1071,16 @@ def test_what_arrives_while_something_is_answered_stays(
     classify(page)
 
 
+def test_buttons_of_a_class_say_which_to_screen_readers(fresh: Page) -> None:
+    session = fresh.context.new_cdp_session(fresh)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    of_role = [one for one in nodes if one.get("role", {}).get("value") == "button"]
+    names = [one["name"]["value"].split() for one in of_role if one.get("name")]
+    for number in ("1", "2"):
+        assert ["Remove", "class", number] in names
+        assert any(name[:2] == ["Describe", "it"] and name[-1] == number for name in names)
+
+
 def test_control_z_takes_a_stroke_back_and_no_name(page: Page) -> None:
     name_class(page, 1, "Loop")
     page.get_by_label("Name of class 1", exact=True).press("End")

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
+from fewshot.ui.classes_panel import MAX_SLOTS
 from fewshot.ui.files import thumbnail
 
 _STYLE_SHEETS = [Path(__file__).with_name(f"{name}.css") for name in ("style", "evaluate")]
@@ -76,10 +77,12 @@ def theme() -> gr.themes.Base:
 
 
 def style_sheet() -> str:
-    """The style sheet, with a picture for each example's button."""
-    rules = [
+    """The style sheet, with a picture for each example's button and a number for each class."""
+    pictures = [
         f'#example-{key}::before {{ background-image: url("{thumbnail(picture)}"); }}'
         for key in EXAMPLE_TASKS
         for picture in [example_task(key).queries[0]]
     ]
-    return "\n".join([*(sheet.read_text("utf-8") for sheet in _STYLE_SHEETS), *rules])
+    numbers = [f'#class-{i} {{ --number: "{i}"; }}' for i in range(1, MAX_SLOTS + 1)]
+    sheets = [sheet.read_text("utf-8") for sheet in _STYLE_SHEETS]
+    return "\n".join([*sheets, *pictures, *numbers])
