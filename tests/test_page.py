@@ -981,6 +981,23 @@ def test_a_click_shows_a_picture_large_and_leaves_the_tools(page: Page, drawings
     expect(large).to_have_count(0)
 
 
+def test_from_the_camera_there_is_a_way_back_to_the_pictures(
+    page: Page, drawings: Callable
+) -> None:
+    upload(page, "#pictures-1", drawings(20, range(2)))
+    page.locator("#pictures-1").get_by_title("Take a picture").click()
+    expect(thumbnails(page, "#pictures-1")).to_have_count(0)
+    page.locator("#pictures-1").get_by_label("Upload file").click()  # one that can be clicked
+    expect(thumbnails(page, "#pictures-1")).to_have_count(2)
+    upload(page, "#pictures-1", drawings(20, range(2, 3)))
+    # From an empty gallery to an empty one.
+    page.locator("#pictures-2").get_by_label("Capture from camera").click()
+    expect(page.locator("#pictures-2").get_by_text("Webcam")).to_be_visible()
+    page.locator("#pictures-2").get_by_label("Upload file").click()
+    expect(page.locator("#pictures-2").get_by_text("Webcam")).to_have_count(0)
+    upload(page, "#pictures-2", drawings(21, range(2)))
+
+
 def drop(page: Page, place: str, files: list[str]) -> bool:
     """Drag files over a place and drop them there: whether the page sees to them itself."""
     given = [[Path(f).name, base64.b64encode(Path(f).read_bytes()).decode()] for f in files]

@@ -15,7 +15,9 @@ from fewshot.ui.markup import QUIET, several
 _HERE = Path(__file__).parent
 _KEEP_READABLE = (_HERE / "keep_readable.js").read_text("utf-8")
 # For an HTML component's js_on_load, once in the page: what all galleries do.
-GALLERIES = "".join((_HERE / f"{name}.js").read_text("utf-8") for name in ("enlarge", "drops"))
+GALLERIES = "".join(
+    (_HERE / f"{name}.js").read_text("utf-8") for name in ("enlarge", "drops", "back_from_camera")
+)
 
 
 class _ForTheBrowser(list):
@@ -56,6 +58,9 @@ def picture_gallery(label: str, elem_id: str, height: int = 170) -> gr.Gallery:
     verdict = for_the_browser()
     looked = gallery.upload(look_at, gallery, verdict, trigger_mode="always_last", **QUIET)
     looked.success(None, [verdict, gallery], gallery, js=_KEEP_READABLE, **QUIET)
+    # Given what it has, a gallery shows it: see back_from_camera.js.
+    again = gr.Button(elem_id=f"{elem_id}-again", elem_classes="unseen")
+    again.click(None, gallery, gallery, js="(pictures) => [[...(pictures ?? [])]]", **QUIET)
     return gallery
 
 
