@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -55,6 +56,12 @@ def test_titles_are_the_registry_s() -> None:
 
     assert {name: METHODS[name].title for name in METHOD_TITLES} == METHOD_TITLES
     assert set(METHOD_TITLES) == set(METHODS)
+
+
+def test_methods_are_measured_in_the_order_of_the_list() -> None:
+    assert list(Request(methods=("pixels", "prototype", "siamese")).methods) == [
+        "siamese", "prototype", "pixels",
+    ]  # fmt: skip
 
 
 def test_the_example_is_drawn_alike_every_time() -> None:
@@ -585,7 +592,9 @@ def overflow(page: Page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
-def test_the_example_gives_a_table_plots_and_pictures(tab: Callable[..., Page]) -> None:
+def test_the_example_gives_a_table_plots_and_pictures(
+    tab: Callable[..., Page], zip_of: Callable
+) -> None:
     page = tab()
     page.fill("#evaluate-ways input", "1")
     page.click("#evaluate")
@@ -599,6 +608,12 @@ def test_the_example_gives_a_table_plots_and_pictures(tab: Callable[..., Page]) 
     expect(outdated).to_have_text("These answers are for what was shown before: press Evaluate.")
     expect(page.locator("#evaluate-scores")).to_have_css("opacity", "0.5")
     page.fill("#evaluate-ways input", "20")  # taken back
+    expect(outdated).to_have_count(0)
+    page.get_by_label("My zip").check()
+    page.set_input_files("#evaluate-zip input[type=file]", zip_of("unused.zip", 2, 2))
+    expect(page.locator("#evaluate-zip")).to_contain_text("unused")
+    expect(outdated).to_have_count(1)
+    page.get_by_label("The example").check()
     expect(outdated).to_have_count(0)
     # Again, as soon as it can be pressed: it runs, and its figures are not called outdated.
     page.fill("#evaluate-ways input", "10")
@@ -625,6 +640,20 @@ def test_the_example_gives_a_table_plots_and_pictures(tab: Callable[..., Page]) 
     with page.expect_download() as download:
         page.click("#evaluate-csv")
     assert Path(download.value.path()).read_text().startswith("ways,shots,method,accuracy")
+
+
+def test_what_makes_no_difference_does_not_count_as_a_change(tab: Callable[..., Page]) -> None:
+    held = f"(values) => ({evaluate_tab.EVALUATE_HELD})(...values)"
+    compare = partial(tab().evaluate, held)
+    zipped = {"path": "a/own.zip"}
+    first = compare([None, "invented", None, ["siamese", "pixels"], "drawings", 5, ""])
+    assert compare(["", "invented", zipped, ["pixels", "siamese"], "drawings", 5, None]) == first
+    assert compare([None, "zip", zipped, ["siamese"], 5]) != compare(
+        [None, "zip", None, ["siamese"], 5]
+    )
+    assert compare([None, "invented", None, ["siamese"], 5]) != compare(
+        [None, "invented", None, [], 5]
+    )
 
 
 def test_a_laptop_shows_what_was_asked_for(tab: Callable[..., Page]) -> None:

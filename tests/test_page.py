@@ -462,7 +462,12 @@ def test_answers_to_what_is_no_longer_shown_are_marked(page: Page, drawings: Cal
     expect(outdated(page)).to_be_in_viewport()
     name_class(page, 1, "Loop")  # taken back
     expect(outdated(page)).to_have_count(0)
-    page.get_by_label("Photos").check()
+    page.locator("#settings button").first.click()  # which changes nothing
+    page.locator("#transductive input").check()
+    expect(outdated(page)).to_have_count(1)
+    page.locator("#transductive input").uncheck()
+    expect(outdated(page)).to_have_count(0)
+    page.get_by_role("radio", name="Photos").check()
     expect(outdated(page)).to_have_count(1)
     page.click("#classify")
     expect(outdated(page)).to_have_count(0, timeout=WAIT)

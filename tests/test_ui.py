@@ -1253,5 +1253,21 @@ def test_a_change_asks_the_browser_for_little() -> None:
         for number in (block for block, event in one.targets if event == "change"):
             read[number] += len(one.inputs)
     told_of_many = [page.blocks[number] for number, n in read.items() if n > 2]
-    assert len(told_of_many) == 4  # of Classify, of its kind of pictures, of Names, of Evaluate
+    assert len(told_of_many) == 7  # two of each tab, one of the kind of pictures
     assert all(isinstance(one, gr.Textbox) and one.visible is False for one in told_of_many)
+
+
+def test_a_word_on_a_run_goes_with_the_next_change_alone() -> None:
+    """Not with the end of the run, which may come after a change: it would never be seen."""
+    from fewshot.ui.page import build_page
+
+    page = build_page()
+    (word,) = (one for one in page.blocks.values() if one.elem_id == "problem-said")
+    listeners = page.fns.values()
+    (clearing,) = (
+        one for one in listeners if one.outputs == [word] and "change" in dict(one.targets).values()
+    )
+    (field,) = dict(clearing.targets)
+    tellers = [one for one in listeners if one.outputs == [page.blocks[field]]]
+    assert len(tellers) > 30
+    assert {event for one in tellers for _, event in one.targets} == {"change"}

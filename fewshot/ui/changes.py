@@ -6,7 +6,7 @@ of them is: an example, which fills thirty, made it do so for a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -14,8 +14,6 @@ from gradio.events import Dependency
 
 from fewshot.ui.markup import QUIET
 
-# What one listens to, as a component has it.
-Event = Callable[..., Any]
 # All of the changes that come within this time have the same answer, so the field takes it once.
 _TOGETHER = """() => globalThis.changedTogether ??= new Promise((resolve) => setTimeout(() => {
   globalThis.changedTogether = null;
@@ -23,8 +21,8 @@ _TOGETHER = """() => globalThis.changedTogether ??= new Promise((resolve) => set
 }, 30))"""
 
 
-def any_change(inputs: Sequence[Any], events: Sequence[Dependency] = ()) -> Event:
-    """The event that some of the inputs changed, a moment after they did; to be listened to.
+def any_change(inputs: Sequence[Any], events: Sequence[Dependency] = ()) -> gr.Textbox:
+    """A hidden field that changes a moment after some of the inputs did; to be listened to.
 
     Args:
         inputs: components that tell of their changes.
@@ -38,4 +36,4 @@ def any_change(inputs: Sequence[Any], events: Sequence[Dependency] = ()) -> Even
         one.change(**told)
     for event in events:
         event.success(**told)
-    return changed.change
+    return changed

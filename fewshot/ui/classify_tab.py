@@ -187,8 +187,9 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     for ended in (back.success, back.failure):
         ended(None, None, undo.button, js=f"() => ({ready})", **QUIET)
     clearing = kept.success(cleared, None, emptied, **QUIET)
-    changed = any_change(held, [*classes.events, imports, *runs, clearing, back])
-    keep_watch(outdated, held, changed)
+    changed = any_change(held)
+    replacing = [*classes.events, imports, *runs, clearing, back]
+    keep_watch(outdated, held, changed, replacing)
     wire_kind(preset, preset_note, classes, settings, [load, imports, clearing, back])
     outlive_reload(
         page, "classify", held, changed, CLASSIFY_GIVEN, classify_again,

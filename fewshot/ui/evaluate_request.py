@@ -88,6 +88,9 @@ class Request:
                 f"{METHOD_TITLES[self.against]} is to be compared with: tick it among the methods "
                 "as well, or compare with none."
             )
+        # As they are listed: they are given in the order in which they were ticked.
+        ticked = [name for name in METHOD_TITLES if name in self.methods]
+        object.__setattr__(self, "methods", ticked)
         if self.sweep not in SWEEPS:
             raise InputError("A sweep goes over ways or over shots: choose one, or none.")
         for name in LIMITS:

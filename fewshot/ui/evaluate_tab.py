@@ -23,7 +23,7 @@ from fewshot.ui.busy import (
 from fewshot.ui.changes import any_change
 from fewshot.ui.engine import Step
 from fewshot.ui.errors import sentence, shown
-from fewshot.ui.evaluate_data import OMNIGLOT, read_ahead
+from fewshot.ui.evaluate_data import OMNIGLOT, OWN_ZIP, read_ahead
 from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_form import build_evaluate_form
 from fewshot.ui.evaluate_panel import (
@@ -36,7 +36,7 @@ from fewshot.ui.evaluate_panel import (
 from fewshot.ui.evaluate_report import Report
 from fewshot.ui.evaluate_request import Request
 from fewshot.ui.markup import QUIET, block, escaped, notice
-from fewshot.ui.outdated import build_outdated, keep_watch
+from fewshot.ui.outdated import PLAINLY_HELD, build_outdated, keep_watch
 from fewshot.ui.settings_panel import SettingsPanel
 
 _ON_ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
@@ -51,6 +51,11 @@ _TOO_LONG = (
 # Data that reach a Gradio plot while it is still being set up go to a view that is thrown away, and
 # the plot stays as it began: so the last ones are sent twice.
 PLOTS_AGAIN_AFTER = 0.6
+# What the inputs hold, in their order: a zip where it is the data, the methods in whatever order
+# they were ticked.
+EVALUATE_HELD = f"""((model, source, zip, methods, ...more) => {PLAINLY_HELD}(
+  model, source, source === "{OWN_ZIP}" ? zip : null, [...(methods ?? [])].sort(), ...more
+))"""
 
 
 def build_evaluate_tab(settings: SettingsPanel) -> None:
@@ -72,7 +77,7 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
                 with gr.Row():
                     run, stop = run_and_stop("Evaluate", "evaluate", "evaluate-stop")
         with gr.Column(scale=7, min_width=340, elem_classes="found", elem_id="evaluated"):
-            outdated = build_outdated("evaluate-", "Evaluate")
+            outdated = build_outdated("evaluate-", "Evaluate", EVALUATE_HELD)
             panel = build_evaluate_panel()
     stopping = stop_flag()
     buttons = RunButtons(stop, progress, [run])
@@ -90,7 +95,7 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
     )  # fmt: skip
     runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     runs.success(None, outdated.both, None, js=arrived_js("#evaluated"), **QUIET)
-    keep_watch(outdated, held, any_change(held, [runs]))
+    keep_watch(outdated, held, any_change(held), [runs])
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
 
 

@@ -33,8 +33,7 @@ def wire_kind(
         events: that replace all classes.
     """
     changes = [preset, settings.status, classes.compact, *classes.galleries]
-    changed = any_change(changes, events)
-    changed(
+    any_change(changes, events).change(
         kind_note, [preset, settings.model, classes.imported, *classes.galleries], note,
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip

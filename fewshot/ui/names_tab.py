@@ -102,8 +102,8 @@ def build_names_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
     )  # fmt: skip
     run.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     run.success(None, outdated.both, None, js=arrived_js("#names-message"), **QUIET)
-    changed = any_change(held, [run])
-    keep_watch(outdated, held, changed)
+    changed = any_change(held)
+    keep_watch(outdated, held, changed, [run])
     run.success(model_status, settings.model, [settings.status, settings.download], **QUIET)
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
     given = [names, template, queries]

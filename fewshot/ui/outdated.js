@@ -11,7 +11,8 @@
   const model = others.pop();
   if (model) globalThis.firstModel ??= model;
   others.push(model === globalThis.firstModel ? null : model);
-  const held = JSON.stringify([preset, pictures(queries), listing || slots, others]);
+  const chosen = others.map((value) => value ?? ""); // null until the settings are opened
+  const held = JSON.stringify([preset, pictures(queries), listing || slots, chosen]);
   let hash = 0x811c9dc5; // FNV-1a
   for (let i = 0; i < held.length; i++) hash = Math.imul(hash ^ held.charCodeAt(i), 0x01000193);
   return `${hash >>> 0}-${held.length}`;

@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
-from fewshot.ui.changes import Event
+from fewshot.ui.changes import any_change
 from fewshot.ui.classes_panel import MAX_SLOTS, ClassesPanel
 from fewshot.ui.markup import QUIET, block, notice
 
 _JS = Path(__file__).with_name("outdated.js").read_text("utf-8")
 # What the inputs of the Classify tab hold; see there.
 CLASSIFY_HELD = f"({_JS.replace('N_SLOTS', str(MAX_SLOTS))})"
-# What any inputs hold, an uploaded file by its path, in which is its content's hash.
-PLAINLY_HELD = """((...now) => JSON.stringify(
-  now, (_, value) => value === globalThis.firstModel ? null : value?.path ?? value
-))"""  # the first model: see outdated.js
+# What any inputs hold, an uploaded file by its path, in which is its content's hash; what is empty,
+# or the first model, is as if it were not there yet: see outdated.js.
+PLAINLY_HELD = """((...now) => JSON.stringify(now, (_, value) =>
+  value === globalThis.firstModel || value === "" ? null : value?.path ?? value
+))"""
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,22 @@ def inputs_of(
     return [classes.compact, preset, queries, *slots, *settings]
 
 
-def keep_watch(outdated: Outdated, inputs: Sequence[Any], changed: Event) -> None:
-    """Compare anew with each change.
+def keep_watch(
+    outdated: Outdated, inputs: Sequence[Any], changed: gr.Textbox, events: Sequence[Dependency]
+) -> None:
+    """Compare anew with each change of an input, and the answers once each event has succeeded.
 
     Args:
         outdated: of :func:`build_outdated`.
         inputs: that ``outdated.held`` takes.
-        changed: of :func:`fewshot.ui.changes.any_change`, of those inputs and the answers.
+        changed: of :func:`fewshot.ui.changes.any_change`, of those inputs.
+        events: that change what no input on the page tells of, or the answers.
     """
-    changed(None, [outdated.answered, *inputs], outdated.notice, js=outdated.notice_js, **QUIET)
-    changed(
+    any_change([changed], events).change(
+        None, [outdated.answered, *inputs], outdated.notice, js=outdated.notice_js, **QUIET
+    )
+    # Not with the events: a run that was stopped ends with one, and with the word that it was.
+    changed.change(
         None, [outdated.asked, outdated.problem, *inputs], outdated.problem,
         js=outdated.problem_js, **QUIET,
     )  # fmt: skip

@@ -18,7 +18,6 @@ from gradio.utils import get_upload_folder
 from fewshot.presets import PRESETS
 from fewshot.types import InputError
 from fewshot.ui import classes_panel, files, inputs
-from fewshot.ui.changes import Event
 from fewshot.ui.classes_panel import Slot
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import QUIET, counted, escaped
@@ -42,7 +41,7 @@ def outlive_reload(
     page: gr.Blocks,
     key: str,
     held: Sequence[Any],
-    changed: Event,
+    changed: gr.Textbox,
     given: str,
     again: Callable[[str], list[Any]],
     outputs: Sequence[Any],
@@ -63,7 +62,7 @@ def outlive_reload(
         return js.replace("KEY", key)
 
     keep = of_key(_KEEP).replace("GIVEN", given)
-    changed(None, held, None, js=keep, **QUIET)
+    changed.change(None, held, None, js=keep, **QUIET)
     kept = gr.Textbox(visible=False)
     put_back = page.load(again, kept, outputs, js=of_key(_KEPT), **QUIET)
     put_back.then(None, js=of_key(_REOPENED), api_visibility="private")
