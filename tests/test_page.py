@@ -892,8 +892,10 @@ def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Ca
         page.on(ended, lambda one: under_way.discard(one))
 
     def reload() -> None:
-        while under_way:
+        quiet = 0  # of a change the server is asked a moment later
+        while quiet < 10:
             page.wait_for_timeout(50)
+            quiet = 0 if under_way else quiet + 1
         page.reload()
 
     two_classes(page, drawings)
