@@ -642,6 +642,18 @@ def test_the_example_gives_a_table_plots_and_pictures(
     assert Path(download.value.path()).read_text().startswith("ways,shots,method,accuracy")
 
 
+def test_what_is_out_of_sight_asks_for_nothing(tab: Callable[..., Page]) -> None:
+    page = tab()
+    page.get_by_label("Omniglot, evaluation characters").check()
+    page.locator("#evaluate-within input").check()
+    page.get_by_label("The example").check()
+    expect(page.locator("#evaluate-within")).to_be_hidden()
+    evaluate(page)  # which has no alphabets
+    expect(page.locator("#evaluate-problem-said .notice")).to_have_count(0)
+    page.get_by_label("Omniglot, evaluation characters").check()
+    expect(page.locator("#evaluate-within input")).not_to_be_checked()
+
+
 def test_what_makes_no_difference_does_not_count_as_a_change(tab: Callable[..., Page]) -> None:
     held = f"(values) => ({evaluate_tab.EVALUATE_HELD})(...values)"
     compare = partial(tab().evaluate, held)

@@ -1,7 +1,7 @@
 """Listening to many inputs at once, told once of what changes together.
 
-With a listener to all of them Gradio's browser reads, at each change of each input, what every one
-of them is: an example, which fills thirty, made it do so for a second.
+A listener to all of them, called at each change of each, has Gradio's browser read every one of
+them every time: thirty that an example fills came to 6,700 readings.
 """
 
 from __future__ import annotations
