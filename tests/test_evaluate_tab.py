@@ -650,8 +650,6 @@ def test_what_is_out_of_sight_asks_for_nothing(tab: Callable[..., Page]) -> None
     expect(page.locator("#evaluate-within")).to_be_hidden()
     evaluate(page)  # which has no alphabets
     expect(page.locator("#evaluate-problem-said .notice")).to_have_count(0)
-    page.get_by_label("Omniglot, evaluation characters").check()
-    expect(page.locator("#evaluate-within input")).not_to_be_checked()
 
 
 def test_what_makes_no_difference_does_not_count_as_a_change(tab: Callable[..., Page]) -> None:

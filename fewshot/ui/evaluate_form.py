@@ -23,8 +23,6 @@ from fewshot.ui.evaluate_data import (
 from fewshot.ui.evaluate_request import FIRST_METHODS, LIMITS, METHOD_TITLES, SWEEPS
 from fewshot.ui.markup import QUIET, block, escaped, notice
 
-_HIDDEN = gr.update(visible=False, value=False)
-
 
 @dataclass(frozen=True)
 class EvaluateForm:
@@ -85,11 +83,7 @@ def build_evaluate_form() -> EvaluateForm:
         False, label="Within one alphabet", visible=False, elem_id="evaluate-within",
         info="All classes of an episode are of one alphabet, which is harder.",
     )  # fmt: skip
-    source.change(
-        # What is out of sight asks for nothing.
-        lambda chosen: gr.update(visible=True) if chosen == OMNIGLOT else _HIDDEN,
-        source, within, **QUIET,
-    )  # fmt: skip
+    source.change(lambda chosen: gr.update(visible=chosen == OMNIGLOT), source, within, **QUIET)
     sweep.change(
         lambda over: [gr.update(interactive=over != name) for name in ("ways", "shots")],
         sweep, [ways, shots], **QUIET,
