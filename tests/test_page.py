@@ -682,11 +682,16 @@ def test_a_name_is_text_whatever_is_typed(page: Page, drawings: Callable) -> Non
 def test_drawings_on_the_pads_give_cards(page: Page) -> None:
     cross = [[(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]]
     ring = [[(0.5, 0.2), (0.8, 0.5), (0.5, 0.8), (0.2, 0.5), (0.5, 0.2)]]
+    problem = page.locator("#problem-said .notice")
+    name_class(page, 1, "Cross")
+    name_class(page, 2, "Ring")
     for pad, gallery, strokes in [
         ("#pad-1", "#pictures-1", cross),
         ("#pad-2", "#pictures-2", ring),
         ("#pad-query", "#queries", [[(x * 0.8, y * 0.8) for x, y in s] for s in cross]),
     ]:
+        page.click("#classify")
+        expect(problem).to_have_count(1)  # it lacks this drawing
         page.click(f"{pad} summary")
         expect(page.locator(f"{pad} .pad-hint")).to_be_visible()
         expect(page.locator(f"{pad} [data-do=add]")).to_be_disabled()
@@ -695,8 +700,8 @@ def test_drawings_on_the_pads_give_cards(page: Page) -> None:
         page.click(f"{pad} [data-do=add]")
         expect(thumbnails(page, gallery)).to_have_count(1, timeout=WAIT)
         expect(page.locator(f"{pad} .pad-hint")).to_be_visible()  # and the pad is empty again
-    name_class(page, 1, "Cross")
-    name_class(page, 2, "Ring")
+        expect(problem).to_have_count(0)
+    page.wait_for_function("JSON.parse(sessionStorage.classify).queries.length === 1")
     classify(page)
     assert labels(page) == ["Cross"] * 3
 
@@ -709,6 +714,9 @@ def test_a_drawing_left_on_a_pad_is_asked_about(page: Page, drawings: Callable) 
     expect(page.locator("#problem-said")).to_contain_text(
         "The drawing on the pad for the picture to classify is not among the pictures yet"
     )
+    page.click("#pad-query [data-do=clear]")
+    expect(page.locator("#problem-said .notice")).to_have_count(0)
+    draw_on(page, "#pad-query", [[(0.2, 0.2), (0.8, 0.8)]])
     # At once: a drawing that is on its way to the pictures is waited for.
     page.evaluate("""() => {
       document.querySelector("#pad-query [data-do=add]").click();
@@ -1317,7 +1325,7 @@ def test_settings_are_used_and_can_be_reset(page: Page, drawings: Callable) -> N
 
 
 def test_stop_gives_the_page_back(page: Page, zip_of: Callable, drawings: Callable) -> None:
-    import_zip(page, zip_of("many.zip", n_classes=12, shots=12, first=700))
+    import_zip(page, zip_of("many.zip", n_classes=12, shots=4, first=700))
     expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
     upload(page, "#queries", drawings(3, range(1)))
     page.click("#classify")

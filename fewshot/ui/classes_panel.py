@@ -54,6 +54,7 @@ class ClassesPanel:
     Attributes:
         names: a textbox for each slot.
         galleries: a gallery for each slot.
+        pads: what each gallery's drawings come from.
         descriptions: another textbox for each slot.
         columns: what a slot lies in.
         count: how many slots are shown. A hidden field, not a State: it lives as long as the
@@ -72,6 +73,7 @@ class ClassesPanel:
 
     names: list[gr.Textbox]
     galleries: list[gr.Gallery]
+    pads: list[gr.HTML]
     descriptions: list[gr.Textbox]
     columns: list[gr.Column]
     count: gr.Number
@@ -130,10 +132,11 @@ def build_classes_panel() -> ClassesPanel:
         js_on_load=COUNT_UPLOADS,
     )
     note = block(elem_id="import-note")
-    columns, names, galleries, descriptions, removes = map(list, zip(*parts, strict=True))
+    columns, names, galleries, pads, descriptions, removes = map(list, zip(*parts, strict=True))
     panel = ClassesPanel(
         names=names,
         galleries=galleries,
+        pads=pads,
         descriptions=descriptions,
         columns=columns,
         count=gr.Number(FIRST_SLOTS, visible=False, precision=0),
@@ -183,7 +186,7 @@ def _without(i: int) -> str:
     return re.sub("|".join(numbers), lambda found: str(numbers[found[0]]), _WITHOUT)
 
 
-def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.Button]:
+def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.HTML, gr.Textbox, gr.Button]:
     visible = i < FIRST_SLOTS
     with gr.Column(
         elem_classes="slot", elem_id=f"class-{i + 1}", visible=visible, min_width=200
@@ -200,7 +203,7 @@ def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.Button]:
             )
             remove = gr.Button("Remove", size="sm", min_width=64, scale=0, elem_classes="remove")
         gallery = picture_gallery(f"Pictures of class {i + 1}", elem_id=f"pictures-{i + 1}")
-        drawing_pad(f"class {i + 1}", f"pad-{i + 1}", gallery)
+        pad = drawing_pad(f"class {i + 1}", f"pad-{i + 1}", gallery)
         with gr.Accordion("Describe it", open=False, elem_classes="describe"):
             description = gr.Textbox(
                 label=f"Description of class {i + 1}",
@@ -211,7 +214,7 @@ def _slot(i: int) -> tuple[gr.Column, gr.Textbox, gr.Gallery, gr.Button]:
                 lines=2,
                 max_length=inputs.MAX_DESCRIPTION,
             )
-    return slot, name, gallery, description, remove
+    return slot, name, gallery, pad, description, remove
 
 
 @shown

@@ -35,7 +35,7 @@ from fewshot.ui.kind import wire_kind
 from fewshot.ui.look_run import given_in_steps, run_look
 from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
-from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
+from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js, wire_taking_back
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.reload import CLASSIFY_GIVEN, classify_again, outlive_reload
 from fewshot.ui.remarks import photographed, remarks
@@ -92,7 +92,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
             classes = classes_panel.build_classes_panel()
             block("<h2><i>2</i> Ask</h2>", elem_classes="step")
             queries = picture_gallery("Pictures to classify", elem_id="queries", height=170)
-            drawing_pad("the picture to classify", "pad-query", queries)
+            pad = drawing_pad("the picture to classify", "pad-query", queries)
             settings = build_settings_panel()
             with gr.Column(elem_id="actions"):
                 progress = block(elem_id="progress")
@@ -187,9 +187,11 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     for ended in (back.success, back.failure):
         ended(None, None, undo.button, js=f"() => ({ready})", **QUIET)
     clearing = kept.success(cleared, None, emptied, **QUIET)
-    changed = any_change(held)
+    pads = [*classes.pads, pad]
+    changed = any_change([*held, *pads])
     replacing = [*classes.events, imports, *runs, clearing, back]
     keep_watch(outdated, held, changed, replacing)
+    wire_taking_back(pads, outdated.problem)
     wire_kind(preset, preset_note, classes, settings, [load, imports, clearing, back])
     outlive_reload(
         page, "classify", held, changed, CLASSIFY_GIVEN, classify_again,

@@ -29,7 +29,7 @@ from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
 from fewshot.ui.names_results import names_html, summary
 from fewshot.ui.outdated import build_outdated, keep_watch
-from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js
+from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js, wire_taking_back
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.reload import outlive_reload, read_kept, still_here, tell_of_gone
 from fewshot.ui.results import results_of
@@ -75,7 +75,7 @@ def build_names_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
             )  # fmt: skip
             block("Pictures to find names for", elem_classes="overline")
             queries = picture_gallery("Pictures to find names for", elem_id="names-queries")
-            drawing_pad("the picture to find a name for", "pad-names", queries)
+            pad = drawing_pad("the picture to find a name for", "pad-names", queries)
             progress = block(elem_id="names-progress", elem_classes="while-busy")
             with gr.Row():
                 ask, stop = run_and_stop("Find names", "find-names", "names-stop")
@@ -102,8 +102,9 @@ def build_names_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
     )  # fmt: skip
     run.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     run.success(None, outdated.both, None, js=arrived_js("#names-message"), **QUIET)
-    changed = any_change(held)
+    changed = any_change([*held, pad])
     keep_watch(outdated, held, changed, [run])
+    wire_taking_back([pad], outdated.problem)
     run.success(model_status, settings.model, [settings.status, settings.download], **QUIET)
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
     given = [names, template, queries]

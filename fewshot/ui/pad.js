@@ -30,8 +30,10 @@ function redraw() {
   // A button that can no longer be pressed would leave the keys to the page, see below.
   const { activeElement } = document;
   if (activeElement?.disabled && element.contains(activeElement)) focusPad();
+  const unsent = canvas.classList.contains("unsent");
   canvas.classList.toggle("unsent", strokes.length > sent); // Classify asks for these two
   canvas.classList.toggle("sending", sent > 0);
+  if (unsent && strokes.length === 0) trigger("clear");
 }
 
 function focusPad() {

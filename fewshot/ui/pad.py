@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ _HERE = Path(__file__).parent
 _JS = (_HERE / "pad.js").read_text("utf-8")
 _ADD = (_HERE / "add_drawing.js").read_text("utf-8")
 TRIES = 200  # ten seconds of waiting for a drawing
+_NOT_ADDED = "is not among the pictures yet"
 _TEMPLATE = """
 <details class="pad"><summary aria-label="Draw one for ${label}">Draw one</summary>
   <div class="pad-paper"><canvas width="320" height="320" role="img" tabindex="0"
@@ -40,6 +42,10 @@ def drawing_pad(label: str, elem_id: str, gallery: gr.Gallery) -> gr.HTML:
         label: what it draws, for screen readers.
         elem_id: of the component.
         gallery: where drawings are added.
+
+    Returns:
+        The pad, which changes with each drawing that is added; a gallery that was empty does not
+        tell of its first picture where JavaScript puts it in.
     """
     pad = gr.HTML(
         "",
@@ -80,9 +86,20 @@ def check_none_unsent(unsent: str) -> None:
     """Raise InputError for what :func:`unsent_js` found."""
     if unsent:
         raise InputError(
-            f"The drawing on the pad for {unsent} is not among the pictures yet: press “Add "
-            "drawing” there, or “Clear”."
+            f"The drawing on the pad for {unsent} {_NOT_ADDED}: press “Add drawing” there, or "
+            "“Clear”."
         )
+
+
+def wire_taking_back(pads: Sequence[gr.HTML], problem: gr.HTML) -> None:
+    """Let what :func:`check_none_unsent` said go once a pad is empty again.
+
+    Args:
+        pads: of :func:`drawing_pad`.
+        problem: where it is said.
+    """
+    js = f"(problem) => (problem?.includes({_NOT_ADDED!r}) ? '' : problem)"
+    gr.on([pad.clear for pad in pads], None, problem, problem, js=js, **QUIET)
 
 
 @shown
