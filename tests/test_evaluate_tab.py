@@ -620,8 +620,6 @@ def test_the_example_gives_a_table_plots_and_pictures(
     evaluate(page)
     expect(outdated).to_have_count(0)
     expect(page.locator("#evaluate-scores")).to_have_css("opacity", "1")
-    page.fill("#evaluate-ways input", "20")
-    evaluate(page)
     row = page.locator("#evaluate-scores tr[data-method=pixels]")
     expect(row.locator(".accuracy")).to_have_text(re.compile(r"^\d+\.\d\d ± \d\.\d\d %$"))
     # Two parts of one bar: the accuracy, and its interval above.

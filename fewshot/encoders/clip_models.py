@@ -164,8 +164,8 @@ def download_clip(model: str | None = None) -> ClipFolder:
         snapshot_download(repository, allow_patterns=PATTERNS, etag_timeout=ANSWER_SECONDS)
     except (HfHubHTTPError, OSError) as error:
         raise InputError(
-            f"{name} could not be downloaded ({type(error).__name__}); try again later, or give "
-            "the folder of a local copy."
+            f"{name} could not be downloaded ({type(error).__name__}); try again later, or name "
+            "the folder of a local copy with --model."
         ) from error
     return find_clip(name)
 
@@ -188,7 +188,7 @@ def _absent(name: str) -> str:
     how = f" ({listed.megabytes} MB) with the button under Settings or" if listed else " with"
     return (
         f"The CLIP model {name} is not on this machine: download it{how} “python -m fewshot "
-        f"download {name}”, or name the folder of a local copy."
+        f"download {name}”, or name the folder of a local copy with --model."
     )
 
 
@@ -259,5 +259,5 @@ def _check_reachable(repository: str) -> None:
     if error is not None:
         raise InputError(
             f"The model hub did not answer for {repository} ({type(error).__name__}): check the "
-            "network, or give the folder of a local copy."
+            "network, or name the folder of a local copy with --model."
         ) from error
