@@ -28,7 +28,7 @@ from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import Data, load_data
 from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_panel import EvaluatePanel, pictures_of_cell
-from fewshot.ui.evaluate_plots import BAND, BELOW, bar_frame, line_frame, plots_of
+from fewshot.ui.evaluate_plots import BAND, BELOW, COLOURS, bar_frame, line_frame, plots_of
 from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Report, confusion_of
 from fewshot.ui.evaluate_request import METHOD_TITLES, MOST_SHOWN, Request
 from fewshot.ui.evaluate_results import matrix_html, pictures_html, scores_html, summary
@@ -130,6 +130,8 @@ def test_a_sweep_goes_as_far_as_the_data() -> None:
     by_ways = reports(Request(**QUICK | {"sweep": "ways", "episodes": 4}))
     assert [protocol["ways"] for protocol, _ in by_ways[-1].runs] == [5, 10, 20, 30]
     assert by_ways[0].share == 0.25 and by_ways[-1].complete
+    assert "ones. 1 of 4 kinds of episodes with 2" in summary(by_ways[0], stopped=True)
+    assert summary(by_ways[-1]).startswith("4 kinds of episodes with 2 queries a class")
     first, *_, by_shots = reports(Request(**QUICK | {"sweep": "shots", "episodes": 4}))
     assert [protocol["shots"] for protocol, _ in by_shots.runs] == [1, 2, 3, 5]
     frame = line_frame(by_shots, "shots")
@@ -240,6 +242,9 @@ def test_top_5_has_a_column_where_it_says_something(two: Report) -> None:
     html = scores_html(swept)
     (score,) = swept.runs[-1][1].scores
     assert "Top 5" in html and html.count("<td>—</td>") == 1  # 5-way
+    # The lines' colours, for which a phone's plot has no room.
+    assert html.count(f'style="background:{COLOURS["Pixels"]}"') == len(swept.runs) == 4
+    assert "background:" not in scores_html(two)
     assert f"<td>{100 * score.top5:.2f} %</td>" in html
     for each in (html, scores_html(two)):
         rows = re.findall("<tr data-method.*?</tr>", each)

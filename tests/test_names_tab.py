@@ -63,7 +63,7 @@ def test_names_are_found_by_clip_alone(
     monkeypatch.setenv("FEWSHOT_CLIP", str(write_tiny_clip(tmp_path / "tiny")))
     names = [f"name {i}" for i in range(8)]
     pasted = "\n".join([*names, "name 0"])
-    *_, last = find_names(BUTTONS, {}, "asked", "", pasted, "drawing", gallery, None)
+    *_, last = find_names(BUTTONS, {}, "asked", "", None, pasted, "drawing", gallery)
     *_, answered, problem, message, html = last
     assert (answered, problem) == ("asked", "")
     assert "8 names, 2 pictures. 1 repeated line was left out." in message
@@ -96,7 +96,7 @@ def test_what_is_missing_is_a_sentence_and_the_button_comes_back(
     unsent: str, names: str, pictures: int, model: str | None, sentence: str, gallery: list
 ) -> None:
     asked = gallery[:1] * pictures
-    running = find_names(BUTTONS, {}, "asked", unsent, names, "photo", asked, model)
+    running = find_names(BUTTONS, {}, "asked", unsent, model, names, "photo", asked)
     updates = []
     with pytest.raises(gr.Error, match=sentence):
         updates.extend(running)
@@ -122,7 +122,7 @@ def test_a_stop_ends_the_reading_of_names(
 
     monkeypatch.setattr(get_encoder("clip"), "embed_texts", counted)
     names = "\n".join(f"name {i}" for i in range(400))
-    *_, last = find_names(BUTTONS, stopping, "asked", "", names, "plain", gallery, None)
+    *_, last = find_names(BUTTONS, stopping, "asked", "", None, names, "plain", gallery)
     assert read == [TEXTS_AT_ONCE] * 2
     assert last == [*BUTTONS.idle(), gr.skip(), STOPPED, gr.skip(), gr.skip()]
 
@@ -140,6 +140,6 @@ def test_a_stop_ends_the_reading_of_pictures(
 
     monkeypatch.setattr(inputs, "read_file", stopped)
     asked = gallery * 10
-    *_, last = find_names(BUTTONS, stopping, "asked", "", "heart\nstar", "plain", asked, None)
+    *_, last = find_names(BUTTONS, stopping, "asked", "", None, "heart\nstar", "plain", asked)
     assert len(read) == 2
     assert last == [*BUTTONS.idle(), gr.skip(), STOPPED, gr.skip(), gr.skip()]

@@ -26,6 +26,12 @@ from fewshot.ui.markup import escaped, notice
 LEGIBLE = 0.1
 MOST_SECONDS = 900  # of a run: then others get their turn
 STOPPED = notice("Stopped. Everything you gave is still here.")
+# JavaScript. A button that is disabled loses the focus; it is to have it back at the run's end.
+_BEGUN = "globalThis.startedBy = document.activeElement;"
+_FOCUS_BACK = """setTimeout(() => {
+        if (document.activeElement !== document.body) return;
+        globalThis.startedBy?.focus({ preventScroll: true });
+      }, 200);"""
 # JavaScript, of how to scroll.
 GENTLY = 'behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"'
 
@@ -66,13 +72,13 @@ class RunButtons:
     @property
     def idle_js(self) -> str:
         """:meth:`idle` for the browser alone."""
-        return f"() => {json.dumps(self.idle())}"
+        return f"() => {{ {_FOCUS_BACK} return {json.dumps(self.idle())}; }}"
 
     @property
     def waiting_js(self) -> str:
         """For the browser alone: asked to run. What does not run yet cannot be stopped yet."""
         waiting = [gr.skip(), progress_bar("Waiting for the engine"), *self._starters(False)]
-        return f"() => {json.dumps(waiting)}"
+        return f"() => {{ {_BEGUN} return {json.dumps(waiting)}; }}"
 
     def _starters(self, interactive: bool) -> list[Any]:
         return [gr.update(interactive=interactive)] * len(self.starters)
@@ -155,8 +161,9 @@ def looked_js() -> str:
 
 
 def _aloud(said: str) -> str:
-    """JavaScript that lets screen readers say the value of an expression."""
+    """JavaScript for a run's end: screen readers say the value of an expression."""
     return f"""
+      {_FOCUS_BACK}
       const aloud = document.querySelector("#said-aloud");
       aloud.textContent = "";  // the same words again would not be said
       setTimeout(() => (aloud.textContent = {said}), 100);"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from fewshot.ui.evaluate_plots import COLOURS
 from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Confusion, Report
 from fewshot.ui.evaluate_request import METHOD_TITLES
 from fewshot.ui.markup import counted, escaped, image, number, scrolled
@@ -41,7 +42,8 @@ def scores_html(report: Report) -> str:
     bodies = []
     for protocol, evaluation in report.runs:
         rows = "".join(
-            _score(score, protocol["ways"], bool(against), top5) for score in evaluation.scores
+            _score(score, protocol["ways"], bool(against), top5, report.planned > 1)
+            for score in evaluation.scores
         )
         name = task(protocol)
         group = (
@@ -63,6 +65,8 @@ def summary(report: Report, *, stopped: bool = False) -> str:
     """What was evaluated on what, in a sentence or two."""
     protocol, evaluation = report.runs[-1]
     kinds = task(protocol) if report.planned == 1 else f"{report.planned} kinds of"
+    if stopped and report.planned > 1:
+        kinds = f"{len(report.runs)} of {kinds}"
     text = (
         f"{kinds} episodes with {counted(protocol['queries'], 'query', 'queries')} a class, drawn "
         f"from {len(report.classes):,} classes with {report.n_pictures:,} pictures: "
@@ -128,7 +132,10 @@ def pictures_html(report: Report, chosen: str, true: int, answered: int) -> str:
     return f'<figure class="behind"><figcaption>{said}.</figcaption><ul>{images}</ul></figure>'
 
 
-def _score(score: MethodScore, ways: int, compared: bool, with_top5: bool) -> str:
+def _score(score: MethodScore, ways: int, compared: bool, with_top5: bool, keyed: bool) -> str:
+    title = METHOD_TITLES[score.method]
+    # The plot's own key goes by one line, which a narrow one has no room for.
+    key = f'<i class="key" style="background:{COLOURS[title]}"></i>' if keyed else ""
     difference = ""
     if compared:
         text = "—" if score.difference is None else _plus_minus(*score.difference, signed=True)
@@ -136,7 +143,7 @@ def _score(score: MethodScore, ways: int, compared: bool, with_top5: bool) -> st
     top5 = f"<td>{number(100 * score.top5)} %</td>" if ways > 5 else "<td>—</td>"
     pace = f"{score.episodes_per_second:,.{0 if score.episodes_per_second >= 10 else 1}f}"
     return (
-        f'<tr data-method="{score.method}"><th scope="row">{METHOD_TITLES[score.method]}</th>'
+        f'<tr data-method="{score.method}"><th scope="row">{key}{title}</th>'
         f'<td class="accuracy">{_plus_minus(score.accuracy, score.ci95)}</td>{difference}'
         f"<td>{number(100 * score.calibration_error, 1)} %</td>{top5 if with_top5 else ''}"
         f"<td>{score.episodes:,}</td><td>{score.queries:,}</td><td>{pace}</td></tr>"

@@ -88,7 +88,7 @@ def build_names_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
             outdated = build_outdated("names-", "Find names")
             message = block(WELCOME, elem_id="names-message")
             found = block(elem_id="names-results")
-    held = [names, template, queries, settings.model]
+    held = [settings.model, names, template, queries]
     unsent = gr.Textbox(visible=False)
     stopping = stop_flag()
     buttons = RunButtons(stop, progress, [ask])
@@ -128,10 +128,10 @@ def find_names(
     stopping: dict[str, bool],
     asked: str,
     unsent: str,
+    model: str | None,
     text: str | None,
     template: str,
     gallery: inputs.Gallery,
-    model: str | None,
 ) -> Iterator[list[Any]]:
     """Ask CLIP for the names of pictures: updates for what the click on *Find names* names.
 
@@ -140,10 +140,10 @@ def find_names(
         stopping: "asked" is set there to end it.
         asked: what the inputs hold, for :mod:`fewshot.ui.outdated`.
         unsent: what the pad is for where it holds a drawing which was not added, or nothing.
+        model: which CLIP model.
         text: the pasted list.
         template: a name in ``template_sets()``, or a template.
         gallery: the pictures.
-        model: which CLIP model.
     """
     stopping["asked"] = False
     try:

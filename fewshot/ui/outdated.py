@@ -22,11 +22,13 @@ from fewshot.ui.markup import QUIET, block, notice
 _JS = Path(__file__).with_name("outdated.js").read_text("utf-8")
 # What the inputs of the Classify tab hold; see there.
 CLASSIFY_HELD = f"({_JS.replace('N_SLOTS', str(MAX_SLOTS))})"
-# What any inputs hold, an uploaded file by its path, in which is its content's hash; what is empty,
-# or the first model, is as if it were not there yet: see outdated.js.
-PLAINLY_HELD = """((...now) => JSON.stringify(now, (_, value) =>
-  value === globalThis.firstModel || value === "" ? null : value?.path ?? value
-))"""
+# What a model and any inputs hold, an uploaded file by its path, in which is its content's hash;
+# what is empty, or the first model, is as if it were not there yet: see outdated.js.
+PLAINLY_HELD = """((model, ...others) => {
+  if (model) globalThis.firstModel ??= model;
+  const now = [model === globalThis.firstModel ? null : model, ...others];
+  return JSON.stringify(now, (_, value) => value === "" ? null : value?.path ?? value);
+})"""
 
 
 @dataclass(frozen=True)
