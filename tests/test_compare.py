@@ -242,6 +242,11 @@ def test_csv_holds_the_same_numbers(comparison):
         query = next(q for q in report["queries"] if q["file"] == row["query"])
         expected = query["predictions"][row["method"]]["probabilities"][row["class"]]
         assert float(row["probability"]) == pytest.approx(expected, abs=1e-6)
+    for number in range(0, len(rows), 5):  # the most probable first
+        of_one = rows[number : number + 5]
+        assert [row["rank"] for row in of_one] == ["1", "2", "3", "4", "5"]
+        shares = [float(row["probability"]) for row in of_one]
+        assert shares == sorted(shares, reverse=True) and shares[0] > shares[-1]
 
 
 def test_csv_cells_cannot_be_formulas(task, no_clip):

@@ -241,6 +241,9 @@ BROKEN = {
     "next_id missing": lambda facts: json.dumps({k: facts[k] for k in facts if k != "next_id"}),
     "next_id no number": lambda facts: json.dumps({**facts, "next_id": "x"}),
     "next_id in use": lambda facts: json.dumps({**facts, "next_id": 0}),
+    "next_id the last in use": lambda facts: json.dumps(
+        {**facts, "next_id": max(map(int, facts["entries"]))}
+    ),
     "entries a list": lambda facts: json.dumps({**facts, "entries": []}),
     "ids no numbers": lambda facts: json.dumps({**facts, "entries": {"a": {}}}),
     "entry too few": lambda facts: json.dumps({**facts, "entries": {"0": facts["entries"]["0"]}}),

@@ -56,6 +56,13 @@ def test_components_are_the_papers_eigenvectors(mu: float) -> None:
             assert abs(column @ wanted) / np.linalg.norm(wanted) > 1 - 1e-6  # up to its sign
 
 
+def test_there_is_one_component_fewer_than_pictures() -> None:
+    kernel = gaussian_kernel(normalise(np.random.default_rng(2).normal(size=(5, 6))))
+    found = found_components(kernel, 3, 50, TRADE_OFF)
+    assert found.shape == (5, 4)  # what is centred has rank 4
+    np.testing.assert_allclose(found, found_components(kernel, 3, 4, TRADE_OFF))
+
+
 def test_many_tasks_at_once_have_each_their_own_components() -> None:
     rng = np.random.default_rng(1)
     kernels = np.stack([gaussian_kernel(normalise(rng.normal(size=(9, 5)))) for _ in range(3)])
