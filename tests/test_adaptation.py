@@ -103,7 +103,8 @@ def test_without_pairs_of_both_kinds_there_is_nothing_to_learn(labels, shown):
 
 def test_the_projection_starts_as_the_identity_and_lowers_the_hardest_triplets(shown):
     x, labels = shown
-    assert torch.equal(learn_projection(x, labels, Plan(0, 0.1)), torch.eye(DIM))
+    eye = torch.eye(DIM)
+    assert torch.equal(learn_projection(x, labels, Plan(0, 0.1)), eye)
 
     def loss(projection) -> float:
         z = normalise(x.numpy() @ projection.numpy().T)
@@ -118,6 +119,8 @@ def test_the_projection_starts_as_the_identity_and_lowers_the_hardest_triplets(s
 
     learned = learn_projection(x, labels, Plan(30, 0.05))
     assert loss(learned) < 0.9 * loss(torch.eye(DIM))
+    # Two classes are enough, and two pictures of one of them.
+    assert not torch.equal(learn_projection(x[:3], torch.tensor([0, 0, 1]), Plan(9, 1.0)), eye)
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -214,6 +217,29 @@ def test_the_adapter_is_tip_adapter(monkeypatch, name, steps):
         ENCODER.text_temperature,
     )
     np.testing.assert_allclose(method.predict(QUERIES).probabilities, expected, atol=1e-4)
+
+
+def test_one_step_of_the_adapter_s_keys_by_difference_quotient(monkeypatch):
+    rate, h = 0.5, 1e-4
+    monkeypatch.setattr("fewshot.methods.base.plan_for", lambda *_: Plan(1, rate))
+    support = support_of(LABELS)
+    method = METHODS["clip-adapter"](ENCODER, Settings(templates=("{}",))).fit(support)
+    text = ENCODER.embed_texts(list(CLASSES))
+    views, targets = normalise(support.views.reshape(-1, DIM)), LABELS.repeat(VIEWS)
+    keys = support.embeddings.astype(float)
+
+    def loss(first: np.ndarray) -> float:
+        """With another first key: minus the mean logarithm of each view's own class."""
+        changed = normalise(np.vstack([first, keys[1:]]))
+        constants = method.alpha_, method.beta_, method.temperature_
+        p = tip_adapter(views, changed, LABELS, text, *constants)
+        return -np.log(p[np.arange(len(p)), targets]).mean()
+
+    slopes = [(loss(keys[0] + e) - loss(keys[0] - e)) / (2 * h) for e in h * np.eye(DIM)]
+    expected = keys[0] - rate * np.array(slopes)
+    assert np.linalg.norm(expected - keys[0]) > 0.01
+    found = method._trained_keys(support)[0]
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-5)
 
 
 def best_by_hand(asked, labels, allowed, cosine) -> tuple[float, float, float]:

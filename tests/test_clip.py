@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from tiny_clip import write_tiny_clip
 
+from fewshot.compare import fit
 from fewshot.encoders import get_encoder
 from fewshot.encoders.clip import PICTURE_SHARE, enlarged, load_clip
 from fewshot.encoders.clip_models import (
@@ -28,7 +29,8 @@ from fewshot.encoders.clip_models import (
 from fewshot.encoders.last_block import tune_last_block
 from fewshot.encoders.weights import load_weights
 from fewshot.methods import METHODS, Settings
-from fewshot.types import InputError, Picture, Support
+from fewshot.presets import get_preset
+from fewshot.types import InputError, Picture, Support, SupportSet
 
 CLASSES = ("cat", "a big dog", "Ünïcødé class")
 TEMPLATES = ("a photo of a {}.", "a sketch of the {}", "{}")
@@ -69,6 +71,21 @@ def test_zero_shot_equals_open_clips_own(folder, encoder):
     np.testing.assert_allclose(method.prototypes_.T, weights.numpy(), atol=1e-5)
     answer = method.predict(encoder.embed(queries)).probabilities
     np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+
+def test_shown_pictures_have_scores_where_they_taught_nothing(encoder):
+    shown = pictures(4)
+    support = SupportSet(CLASSES[:2], shown, np.array([0, 0, 1, 1]))
+    fitted = fit(support, "photos", ("clip", "prototype"), encoder_of=lambda *_: encoder)
+    results = fitted.classify(pictures(1, seed=1)).results
+    templates = get_preset("photos").settings().templates
+    texts = [
+        encoder.embed_texts([template.format(name) for template in templates]).mean(0)
+        for name in support.classes
+    ]
+    expected = encoder.embed(shown) @ np.stack([text / np.linalg.norm(text) for text in texts]).T
+    np.testing.assert_allclose(results["clip"].shown_scores, expected, atol=1e-5)
+    assert results["prototype"].shown_scores is None
 
 
 def test_embeddings_have_unit_length_and_do_not_depend_on_the_batch(encoder):

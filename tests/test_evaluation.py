@@ -100,7 +100,7 @@ def test_json(pool):
         assert {"method", "accuracy", "ci95", "episodes", "queries", "episodes_per_second"} <= set(
             result
         )
-        assert 0 <= result["accuracy"] <= 1
+        assert 0 <= result["accuracy"] <= 1 and result["episodes_per_second"] > 0
 
 
 def test_names_alone(pool, tmp_path):
@@ -247,6 +247,16 @@ def test_drawings_encoders_are_never_tuned_to_an_episode(pool, monkeypatch):
     tuned = Evaluator(pool, ["finetune"], settings=settings).run(episodes_of(pool))
     plain = Evaluator(pool, ["finetune"]).run(episodes_of(pool))
     np.testing.assert_array_equal(tuned.accuracies["finetune"], plain.accuracies["finetune"])
+
+
+def test_settings_are_every_method_s(pool):
+    episodes = episodes_of(pool)
+    (score,) = (
+        Evaluator(pool, ["prototype"], settings=Settings(temperature=0.001)).run(episodes).scores
+    )
+    # All answers are about as sure as chance, so what they are off by is what they are right above.
+    assert score.accuracy > 0.5
+    assert score.calibration_error == pytest.approx(score.accuracy - 1 / 5, abs=1e-3)
 
 
 def test_an_interval_that_one_episode_has_none_of_is_null(pool):
