@@ -154,12 +154,26 @@ def test_lake_runs(tmp_path, pool, capsys):
             np.testing.assert_array_equal(lake.pictures[query].pixels, original[1].pixels)
             shown = lake.pictures[episode.support[label]].pixels
             np.testing.assert_array_equal(shown, original[0].pixels)
+    # Each run has classes of its own.
+    first, second = episodes
+    assert first.classes.tolist() == [0, 1, 2, 3] and second.classes.tolist() == [4, 5, 6, 7]
+    for episode in episodes:
+        assert (lake.labels[episode.support] == episode.classes).all()
+        assert (lake.labels[episode.queries] == episode.classes[episode.query_labels]).all()
+    assert lake.classes[5] == "run02/training/class02.png"
     assert Evaluator(lake, ["prototype"]).run(episodes).scores[0].queries == 8
-    assert main(["evaluate", "--dataset", "lake", "--data", str(tmp_path)]) == 0
+    told = tmp_path / "told.json"
+    command = ["evaluate", "--dataset", "lake", "--data", str(tmp_path), "--json", str(told)]
+    assert main(command) == 0
     assert capsys.readouterr().out.count("2 episodes, 8 queries") == 5
+    protocol = json.loads(told.read_text("utf-8"))["protocol"]
+    assert (protocol["ways"], protocol["shots"]) == (4, 1)
 
     (tmp_path / "run02" / "class_labels.txt").write_text("run02/test/item01.png nothing.png\n")
     with pytest.raises(InputError, match=r"nothing\.png"):
+        load_lake(tmp_path)
+    (tmp_path / "run02" / "class_labels.txt").write_text("\n")
+    with pytest.raises(InputError, match="4 training pictures and 0 labelled test items"):
         load_lake(tmp_path)
     (tmp_path / "run02" / "class_labels.txt").unlink()
     with pytest.raises(InputError, match="class_labels"):
