@@ -99,7 +99,9 @@ def wire_taking_back(pads: Sequence[gr.HTML], problem: gr.HTML) -> None:
         problem: where it is said.
     """
     js = f"(problem) => (problem?.includes({_NOT_ADDED!r}) ? '' : problem)"
-    gr.on([pad.clear for pad in pads], None, problem, problem, js=js, **QUIET)
+    # A listener for each: one that has many triggers reads all of them whenever it is called.
+    for pad in pads:
+        pad.clear(None, problem, problem, js=js, **QUIET)
 
 
 @shown
