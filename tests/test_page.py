@@ -493,24 +493,32 @@ def test_whatever_is_changed_marks_the_answers(
         import_zip(page, zip_of("many.zip", n_classes=12, shots=1))
         expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
 
+    temperature = page.get_by_label("Temperature")
+    description = page.get_by_label("Description of class 1")
+    others = page.locator("#transductive input")
+    # Each with what takes it back, where that is quicker than new answers.
     changes = [
-        lambda: page.get_by_label("Temperature").fill("3"),
-        lambda: page.locator("#transductive input").check(),
-        lambda: page.click("#reset-settings"),
-        lambda: page.get_by_label("Description of class 1").fill("a ring"),
-        more_queries,
-        lambda: upload(page, "#pictures-2", drawings(14, range(5, 6))),
-        other_classes,
-        lambda: page.click("#drop-list"),
+        (lambda: temperature.fill("3"), None),
+        (lambda: page.click("#reset-settings"), lambda: temperature.fill("3")),
+        (others.check, others.uncheck),
+        (lambda: description.fill("a ring"), lambda: description.fill("")),
+        (more_queries, None),
+        (lambda: upload(page, "#pictures-2", drawings(14, range(5, 6))), None),
+        (other_classes, None),
+        (lambda: page.click("#drop-list"), None),
     ]
-    for change in changes:
-        page.click("#classify")
-        expect(page.locator("#stop")).to_be_hidden()
-        expect(page.locator("#classify")).to_be_enabled(timeout=WAIT)
-        expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    valid = False
+    for change, take_back in changes:
+        if not valid:
+            page.click("#classify")
+            expect(page.locator("#stop")).to_be_hidden()
+            expect(page.locator("#classify")).to_be_enabled(timeout=WAIT)
+            expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
         expect(outdated(page)).to_have_count(0)
         change()
         expect(outdated(page)).to_have_count(1)
+        if valid := take_back is not None:
+            take_back()
     page.click("#add-class")  # empty, it is no class: nothing else is asked than before
     page.click("#clear-all")
     expect(outdated(page)).to_have_count(0)

@@ -161,7 +161,7 @@ def looked_js() -> str:
 
 
 def _aloud(said: str) -> str:
-    """JavaScript for a run's end: screen readers say the value of an expression."""
+    """JavaScript for a run's end: the focus back, and what screen readers say, an expression."""
     return f"""
       {_FOCUS_BACK}
       const aloud = document.querySelector("#said-aloud");
