@@ -1276,6 +1276,19 @@ def test_photos_taken_for_drawings_are_told_as_they_come(
     expect(note).to_be_visible(timeout=WAIT)
     page.click("#example-alphabet")
     expect(note).to_be_hidden(timeout=WAIT)
+    # Barely a photo, and as many drawings: the first one, in an empty gallery, counts at once.
+    page.click("#clear-all")
+    expect(thumbnails(page, "#pictures-1")).to_have_count(0)
+    barely = Image.new("RGB", (96, 96), "white")
+    barely.paste(Image.open(tmp_path / "photo-0.png").resize((70, 70)))
+    barely.save(tmp_path / "barely.png")
+    upload(page, "#pictures-1", [str(tmp_path / "barely.png")])
+    expect(note).to_be_visible(timeout=WAIT)
+    page.click("#pad-2 summary")
+    draw_on(page, "#pad-2", [[(0.2, 0.2), (0.8, 0.8)]])
+    page.click("#pad-2 [data-do=add]")
+    expect(thumbnails(page, "#pictures-2")).to_have_count(1)
+    expect(note).to_be_hidden(timeout=WAIT)
 
 
 def test_photos_without_the_chosen_clip_say_what_to_do(page: Page, drawings: Callable) -> None:

@@ -32,7 +32,7 @@ def wire_kind(
         classes, settings: what else it goes by.
         events: that replace all classes.
     """
-    changes = [preset, settings.status, classes.compact, *classes.galleries]
+    changes = [preset, settings.status, classes.compact, *classes.galleries, *classes.pads]
     any_change(changes, events).change(
         kind_note, [preset, settings.model, classes.imported, *classes.galleries], note,
         trigger_mode="always_last", **QUIET,
