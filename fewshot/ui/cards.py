@@ -14,8 +14,9 @@ from fewshot.ui.results import Results, n_right, odd_ones, percent, raw, verdict
 
 TOP = 5
 MOST_ROWS = 12  # of a table that is shown whole
-# Letters of a word that fits under a small picture; smaller type has room for two or three more.
-SHORT_WORD = 8
+# Letters of a word that fits under a small picture, whichever they are (“swimming” does not);
+# smaller type has room for two or three more.
+SHORT_WORD = 7
 
 # What a method goes by, in one line under its answer.
 _LINES = {
