@@ -262,6 +262,29 @@ def test_queries_of_omniglot_from_a_second_folder(data, tmp_path, capsys):
     assert "5 episodes, 75 queries" in capsys.readouterr().out
 
 
+def test_a_split_is_meant_for_the_data_set_that_has_some(data, tmp_path, capsys):
+    """Supports from a plain folder, which has none, queries from Omniglot's background set."""
+    write_omniglot_tree(tmp_path, alphabets=2, characters=6, drawers=3, seed=8)
+    alphabet = sorted((data / "images_evaluation").iterdir())[0]
+    arguments = ["evaluate", "--dataset", str(alphabet), "--ways", "2", "--methods", "pixels"]
+    arguments += ["--query-dataset", "omniglot", "--query-data", str(tmp_path)]
+    # Both are read; the default split is not there.
+    assert "no class name in common" in refused(capsys, *arguments, "--split", "background")
+    assert "images_evaluation" in refused(capsys, *arguments)
+
+
+def test_what_is_evaluated_where_nothing_is_said(data, tmp_path, capsys):
+    output = tmp_path / "out.json"
+    arguments = ["--data", str(data), "--ways", "3", "--methods", "pixels", "--json", str(output)]
+    assert main(["evaluate", *arguments]) == 0
+    protocol = json.loads(output.read_text())["protocol"]
+    told = {name: protocol[name] for name in ("shots", "queries", "episodes", "seed")}
+    assert told == {"shots": 1, "queries": 1, "episodes": 1000, "seed": 0}
+    assert not protocol["within_group"]
+    line = refused(capsys, "evaluate", "--data", str(data), "--methods", "pixels")
+    assert "20-way" in line and "12" in line
+
+
 def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
     common = ["train", "prototype", "--data", str(data), "--batch", "16", "--seed", "1"]
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"

@@ -20,8 +20,10 @@ from fewshot.encoders import get_encoder
 from fewshot.encoders.clip import PICTURE_SHARE, enlarged, load_clip
 from fewshot.encoders.clip_models import (
     CLIP_MODELS,
+    CONFIG_FILE,
     EMBEDDED,
     EMBEDDED_FOLDER,
+    WEIGHTS_FILE,
     clip_name,
     download_clip,
     find_clip,
@@ -350,6 +352,16 @@ def test_the_default_is_taken_once_it_is_on_disk_and_the_embedded_one_until_then
     after = get_encoder("clip")
     assert after.source == "open_clip, ViT-B-32" and not after.caution
     assert get_encoder("clip", EMBEDDED) is before
+
+
+@pytest.mark.parametrize("missing", [CONFIG_FILE, WEIGHTS_FILE])
+def test_half_a_download_is_no_model(folder, tmp_path, monkeypatch, missing):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    a_hub_with(tmp_path, CLIP_MODELS["ViT-B-32"].repository, folder)
+    next(tmp_path.rglob(missing)).unlink()
+    assert find_clip().name == EMBEDDED
+    with pytest.raises(InputError, match="ViT-B-32 is not on this machine: download it"):
+        find_clip("ViT-B-32")
 
 
 def test_nothing_of_clip_is_imported_before_it_is_used():
