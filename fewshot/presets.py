@@ -97,8 +97,8 @@ PRESETS = {
         templates="photo",
         note="All methods look through CLIP’s image tower here, and what siamese and triplet know "
         "of comparing they learned from your pictures alone: their columns differ by how they "
-        "compare pictures, not by what they see (but for fine-tuning, where the last block is "
-        "tuned, too).",
+        "compare pictures, not by what they see (unless fine-tuning is set to tune CLIP’s last "
+        "block, too).",
     ),
 }
 

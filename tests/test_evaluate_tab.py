@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -245,6 +246,10 @@ def test_top_5_has_a_column_where_it_says_something(two: Report) -> None:
     # The lines' colours, for which a phone's plot has no room.
     assert html.count(f'style="background:{COLOURS["Pixels"]}"') == len(swept.runs) == 4
     assert "background:" not in scores_html(two)
+    # Stopped in its first kind a sweep has bars, of one colour; until then lines are drawn.
+    first = replace(swept, runs=swept.runs[:1])
+    assert "background:" not in scores_html(first)
+    assert COLOURS["Pixels"] in scores_html(first, going_on=True)
     assert f"<td>{100 * score.top5:.2f} %</td>" in html
     for each in (html, scores_html(two)):
         rows = re.findall("<tr data-method.*?</tr>", each)
@@ -610,7 +615,7 @@ def test_the_example_gives_a_table_plots_and_pictures(
     outdated = page.locator("#evaluate-outdated .notice")
     expect(outdated).to_have_count(0)
     page.fill("#evaluate-ways input", "5")
-    expect(outdated).to_have_text("These answers are for what was shown before: press Evaluate.")
+    expect(outdated).to_have_text("These answers are for what was given before: press Evaluate.")
     expect(page.locator("#evaluate-scores")).to_have_css("opacity", "0.5")
     page.fill("#evaluate-ways input", "20")  # taken back
     expect(outdated).to_have_count(0)

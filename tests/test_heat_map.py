@@ -11,6 +11,7 @@ from fewshot.handwriting import draw
 from fewshot.images import support_set
 from fewshot.types import Comparison, MethodResult, Picture, Prediction
 from fewshot.ui.heat_map import heat_map_html, strongest_rows, warmth
+from fewshot.ui.name_list import NameList
 from fewshot.ui.names_results import named, names_html, summary
 from fewshot.ui.results import results_of
 from fewshot.ui.similarities import similarities_html
@@ -170,6 +171,6 @@ def test_the_map_of_names_has_room_for_forty() -> None:
 
 def test_the_summary_counts() -> None:
     names, queries = ("a", "b"), ("q.png",)
-    assert summary(Comparison(names, queries, {}), 0) == "2 names, 1 picture."
-    told = summary(Comparison(names * 600, queries * 2, {}), 3)
+    assert summary(Comparison(names, queries, {}), NameList(names, 0)) == "2 names, 1 picture."
+    told = summary(Comparison(names * 600, queries * 2, {}), NameList(names * 600, 3))
     assert told == "1,200 names, 2 pictures. 3 repeated lines were left out."

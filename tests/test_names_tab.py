@@ -11,11 +11,12 @@ from PIL import Image
 from tiny_clip import write_tiny_clip
 
 from fewshot.handwriting import draw
-from fewshot.types import InputError
+from fewshot.types import Comparison, InputError
 from fewshot.ui import inputs
 from fewshot.ui.busy import STOPPED, RunButtons
 from fewshot.ui.engine import TEXTS_AT_ONCE
 from fewshot.ui.name_list import MAX_CHARACTERS, MAX_NAMES, read_names
+from fewshot.ui.names_results import summary
 from fewshot.ui.names_tab import MAX_PICTURES, find_names
 
 BUTTONS = RunButtons(None, None, [None])
@@ -47,6 +48,21 @@ def test_a_list_has_limits_and_says_them() -> None:
     ]:
         with pytest.raises(InputError, match=sentence):
             read_names(text)
+
+
+def test_lines_that_are_too_long_are_left_out_and_told_of() -> None:
+    sentence = "a " * 60
+    found = read_names(f"heart\n{sentence}\nstar\n{'x' * 81}\nstar")
+    assert found.names == ("heart", "star")
+    assert found.repeated == 1
+    assert found.too_long == (sentence.strip(), "x" * 81)
+    asked = Comparison(found.names, ("q.png",), {})
+    told = summary(asked, found)
+    assert told.startswith("2 names, 1 picture. 1 repeated line was left out. 'a a a ")
+    second = f"and '{'x' * 40}…{'x' * 39}' were left out: a name has 80 characters at most."
+    assert told.endswith(second)
+    one = summary(asked, read_names("heart\nstar\n" + "y" * 90))
+    assert " was left out: a name has 80" in one and "repeated" not in one
 
 
 def test_repeated_names_do_not_count_towards_the_limit() -> None:

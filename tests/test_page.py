@@ -460,7 +460,7 @@ def test_answers_to_what_is_no_longer_shown_are_marked(page: Page, drawings: Cal
     expect(faded).to_have_css("opacity", "1")
     name_class(page, 1, "Loops")
     expect(outdated(page)).to_have_text(
-        "These answers are for what was shown before: press Classify."
+        "These answers are for what was given before: press Classify."
     )
     expect(faded).to_have_css("opacity", "0.5")
     page.locator("#downloads").scroll_into_view_if_needed()  # far below

@@ -1192,6 +1192,24 @@ def test_what_was_shown_is_remarked_on() -> None:
     assert "'c' and 2 more" in blank_supports(list("abcde"))
 
 
+def test_names_that_clip_reads_as_one_are_told_of() -> None:
+    from fewshot.ui.remarks import alike_to_clip, remarks
+
+    def shown(*names: str, descriptions: tuple[str, ...] = ()) -> SupportSet:
+        return SupportSet(names, (), np.zeros(0, int), descriptions)
+
+    assert alike_to_clip(shown("cat", "dog", "cats")) == ""
+    said = alike_to_clip(shown("cat", "dog", "Cat"))
+    assert said.startswith("CLIP reads 'cat' and 'Cat' as one name")
+    assert alike_to_clip(shown("cat", "Cat", descriptions=("", "a wild one"))) == ""
+    # Only where CLIP answers; the other methods tell such classes apart.
+    assert remarks(Comparison(("cat", "Cat"), ("q",), {}), shown("cat", "Cat")) == []
+    even = np.full((1, 2), 0.5, np.float32)
+    clip = MethodResult(Prediction(("cat", "Cat"), even, even), np.zeros(1), ((),))
+    with_clip = Comparison(("cat", "Cat"), ("q",), {"clip": clip})
+    assert remarks(with_clip, shown("cat", "Cat")) == [alike_to_clip(shown("cat", "Cat"))]
+
+
 def test_what_was_given_comes_back_as_far_as_its_files_are_there() -> None:
     from fewshot.ui import classes_panel, files
     from fewshot.ui.reload import classify_again

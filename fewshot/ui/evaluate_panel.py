@@ -119,7 +119,7 @@ def so_far(report: Report, sweep: str) -> list[Any]:
     message = _remark(report) + notice(escaped(summary(report)) + _cautions(report))
     plots = evaluate_plots.plots_of(report, sweep, going_on=True)
     rest = [gr.skip(), "", "", disabled, disabled, gr.skip()]
-    return [message, scores_html(report), *plots, *rest]
+    return [message, scores_html(report, going_on=True), *plots, *rest]
 
 
 def finished(report: Report, sweep: str) -> list[Any]:

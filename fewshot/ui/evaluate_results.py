@@ -26,8 +26,14 @@ _FIGURES = {
 }
 
 
-def scores_html(report: Report) -> str:
-    """The table: a line for each method of each run."""
+def scores_html(report: Report, *, going_on: bool = False) -> str:
+    """The table: a line for each method of each run; with its colour where lines are drawn.
+
+    Args:
+        report: with a run or more.
+        going_on: whether there is more to come.
+    """
+    keyed = len(report.runs) > 1 or (going_on and report.planned > 1)
     against = report.runs[0][0]["against"]
     titles = dict(_FIGURES)
     if against:
@@ -42,7 +48,7 @@ def scores_html(report: Report) -> str:
     bodies = []
     for protocol, evaluation in report.runs:
         rows = "".join(
-            _score(score, protocol["ways"], bool(against), top5, report.planned > 1)
+            _score(score, protocol["ways"], bool(against), top5, keyed)
             for score in evaluation.scores
         )
         name = task(protocol)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from fewshot.class_names import MAX_CLASS_NAME
 from fewshot.types import Comparison, MethodResult
 from fewshot.ui.cards import TOP, bars
 from fewshot.ui.heat_map import MOST_ROWS
 from fewshot.ui.markup import escaped, image, notice
+from fewshot.ui.name_list import NameList
+from fewshot.ui.remarks import some
 from fewshot.ui.results import Results
 from fewshot.ui.similarities import text_map
 
@@ -41,10 +44,15 @@ def named(clip: MethodResult) -> np.ndarray:
     return np.sort(found[np.argsort(-best, kind="stable")[:MOST_ROWS]])
 
 
-def summary(comparison: Comparison, repeated: int) -> str:
+def summary(comparison: Comparison, listed: NameList) -> str:
     """One line on what was asked, for above the results."""
     n_pictures = len(comparison.queries)
     pictures = "1 picture" if n_pictures == 1 else f"{n_pictures:,} pictures"
+    repeated, too_long = listed.repeated, listed.too_long
     lines = "1 repeated line was" if repeated == 1 else f"{repeated:,} repeated lines were"
     left_out = f" {lines} left out." if repeated else ""
+    if too_long:
+        were = "was" if len(too_long) == 1 else "were"
+        left_out += f" {some(too_long)} {were} left out: a name has {MAX_CLASS_NAME} characters "
+        left_out += "at most."
     return f"{len(comparison.classes):,} names, {pictures}.{left_out}"

@@ -164,7 +164,7 @@ def find_names(
                 clip_files.remember_pace(choices.model, full)
                 note = clip_files.cautioned(full.cautions, _WHERE)
                 results = results_of(full, support, pictures, {}, note)
-                said = notice(escaped(summary(full, listed.repeated)))
+                said = notice(escaped(summary(full, listed)))
                 yield [*buttons.idle(), asked, "", said, names_html(results)]
                 return
             yield [*buttons.busy(Step(step.share, _READING)), *[gr.skip()] * 4]

@@ -64,7 +64,7 @@ class Outdated:
     @property
     def notice_js(self) -> str:
         """From what the answers are for, and the values of the inputs, to the notice."""
-        words = f"These answers are for what was shown before: press <b>{self.button}</b>."
+        words = f"These answers are for what was given before: press <b>{self.button}</b>."
         said = json.dumps(notice(words, "problem"))
         return f"(answered, ...now) => answered && answered !== {self.held}(...now) ? {said} : ''"
 

@@ -21,7 +21,7 @@ TRIES = 200  # ten seconds of waiting for a drawing
 _NOT_ADDED = "is not among the pictures yet"
 _TEMPLATE = """
 <details class="pad"><summary aria-label="Draw one for ${label}">Draw one</summary>
-  <div class="pad-paper"><canvas width="320" height="320" role="img" tabindex="0"
+  <div class="pad-paper"><canvas width="320" height="320" role="img" tabindex="-1"
   aria-label="Drawing pad for ${label}"></canvas><span class="pad-hint">Draw here</span></div>
   <div class="pad-tools">
     <button type="button" data-do="add" class="pad-add">Add drawing</button>

@@ -29,6 +29,8 @@ def remarks(comparison: Comparison, support: SupportSet) -> list[str]:
     """
     blank = [blank.name for blank in comparison.without_ink if blank.query is None]
     said = [blank_supports(blank), in_two_classes(support)]
+    if "clip" in comparison.results:
+        said.append(alike_to_clip(support))
     return [sentence for sentence in said if sentence]
 
 
@@ -37,7 +39,7 @@ def blank_supports(names: Sequence[str]) -> str:
     if not names:
         return ""
     they = "it stands for its" if len(names) == 1 else "they stand for their"
-    return f"No drawing was found in {_some(names)}, yet {they} class: remove what shows nothing."
+    return f"No drawing was found in {some(names)}, yet {they} class: remove what shows nothing."
 
 
 def in_two_classes(support: SupportSet) -> str:
@@ -51,7 +53,19 @@ def in_two_classes(support: SupportSet) -> str:
     if not twice:
         return ""
     what = "is" if len(twice) == 1 else "are"
-    return f"{_some(twice)} {what} shown in more than one class, which no method can tell apart."
+    return f"{some(twice)} {what} shown in more than one class, which no method can tell apart."
+
+
+def alike_to_clip(support: SupportSet) -> str:
+    """On classes whose texts differ in nothing but case, which CLIP does not see."""
+    texts: dict[tuple[str, str], list[str]] = {}
+    descriptions = support.descriptions or ("",) * len(support.classes)
+    for name, description in zip(support.classes, descriptions, strict=True):
+        texts.setdefault((name.casefold(), description.casefold()), []).append(name)
+    for names in texts.values():
+        if len(names) > 1:
+            return f"CLIP reads {some(names)} as one name, and cannot tell them apart by it."
+    return ""
 
 
 def photographed(pictures: Sequence[Picture]) -> str:
@@ -73,7 +87,8 @@ def evenly(things: Sequence[T]) -> list[T]:
     return [things[i] for i in places] if things else []
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first of them in quotes, the rest counted."""
     said = [quoted(name) for name in names[:MOST_NAMED]]
     if len(names) > MOST_NAMED:
         said.append(f"{len(names) - MOST_NAMED:,} more")
