@@ -1500,6 +1500,13 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     # Titles on one line, though the last ones are out of sight.
     heads = page.locator("table.queries thead tr").first.bounding_box()
     assert heads["height"] < 40
+    # Scrolled to them, one still sees whose answers they are.
+    frame = page.locator(".table-frame")
+    row = frame.locator("tbody tr").first.locator("th, td:last-child")
+    frame.evaluate("frame => (frame.scrollLeft = 1000)")
+    picture, last = row.evaluate_all(BOXES)
+    assert picture["x"] == pytest.approx(frame.bounding_box()["x"], abs=2)
+    assert 100 < picture["x"] + picture["width"] < last["x"] < 390
     assert page.locator("footer").inner_text().split() == ["Settings"]  # and no dot before it
     open_tab(page, "How it works")
     expect(page.locator("#about .katex-display").first).to_be_visible()

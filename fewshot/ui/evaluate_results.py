@@ -147,12 +147,14 @@ def _score(score: MethodScore, ways: int, compared: bool, with_top5: bool, keyed
         text = "—" if score.difference is None else _plus_minus(*score.difference, signed=True)
         difference = f"<td>{text}</td>"
     top5 = f"<td>{number(100 * score.top5)} %</td>" if ways > 5 else "<td>—</td>"
-    pace = f"{score.episodes_per_second:,.{0 if score.episodes_per_second >= 10 else 1}f}"
+    # The time of a moment: more digits of it would be others the next time.
+    pace = float(f"{score.episodes_per_second:.2g}")
+    told_pace = f"{pace:,.{0 if pace >= 10 else 1}f}"
     return (
         f'<tr data-method="{score.method}"><th scope="row">{key}{title}</th>'
         f'<td class="accuracy">{_plus_minus(score.accuracy, score.ci95)}</td>{difference}'
         f"<td>{number(100 * score.calibration_error, 1)} %</td>{top5 if with_top5 else ''}"
-        f"<td>{score.episodes:,}</td><td>{score.queries:,}</td><td>{pace}</td></tr>"
+        f"<td>{score.episodes:,}</td><td>{score.queries:,}</td><td>{told_pace}</td></tr>"
     )
 
 
