@@ -1230,6 +1230,23 @@ def test_what_was_given_comes_back_as_far_as_its_files_are_there() -> None:
         assert classify_again(of_zip)[: classes_panel.N_OF_KIND] == classes_panel.slots_shown()
 
 
+def test_settings_come_back_as_far_as_they_can_be_meant() -> None:
+    from fewshot.ui.settings_panel import settings_again
+
+    skip = gr.skip()
+    values = ["300", 0.5, True, False, "12", "satellite", "a map of a {}."]
+    assert settings_again(json.dumps({"values": values})) == values
+    # Fields that were never shown are null.
+    unseen = [None, 0, False, True, None, "", None]
+    expected = [skip, 0, False, True, skip, "", skip]
+    assert settings_again(json.dumps({"values": unseen})) == expected
+    wrong = ["9" * 21, 3, 1, "yes", [], "no such set", "{}" * 20_000]
+    assert settings_again(json.dumps({"values": wrong})) == [skip] * 7
+    assert settings_again(json.dumps({"values": ["", True, *values[2:]]}))[1] == skip
+    for nonsense in ("", "[]", "{}", '{"values": [1]}', '{"values": {"0": 1}}'):
+        assert settings_again(nonsense) == [skip] * 7
+
+
 def test_a_blank_query_is_marked_and_the_others_are_not() -> None:
     full = replace(comparison(finetune=answer(0.2, 0.3)), without_ink=(Blank("q1.png", 1),))
     for query, blank in ((0, False), (1, True)):

@@ -42,11 +42,13 @@ from fewshot.ui.remarks import photographed, remarks
 from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import (
     N_SETTINGS,
+    SETTINGS_GIVEN,
     SettingsPanel,
     build_settings_panel,
     choices_of,
     fill_models,
     model_status,
+    settings_again,
 )
 from fewshot.ui.sorting import build_sorting, wire_sorting
 from fewshot.ui.undo import (
@@ -197,6 +199,8 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
         page, "classify", held, changed, CLASSIFY_GIVEN, classify_again,
         [*classes.outputs, queries, preset],
     )  # fmt: skip
+    kept = settings.inputs[:-1]
+    outlive_reload(page, "settings", kept, changed, SETTINGS_GIVEN, settings_again, kept)
     page.load(fill_models, None, [settings.model, settings.status, settings.download], **QUIET)
     return settings
 

@@ -1,4 +1,4 @@
-"""Pictures, names and what is said of them outlive a reload of the page.
+"""Pictures, names, what is said of them, and settings outlive a reload of the page.
 
 Gradio reloads it by itself when a connection that was lost in the middle of a request comes back,
 and phones do when they put a page away. The browser keeps what the inputs hold, for its tab alone;

@@ -16,6 +16,7 @@ from fewshot.ui.busy import download_asked_js, download_failed_js, progress_bar
 from fewshot.ui.engine import Choices
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.markup import QUIET, block, escaped, notice
+from fewshot.ui.reload import read_kept
 
 DEFAULTS = Choices()
 # Characters: 100 templates of 200 fit in.
@@ -23,6 +24,10 @@ MAX_OWN_TEMPLATES = 20_100
 # Values of the template choice beside the names of template_sets().
 AUTOMATIC, OWN = "", "own"
 N_SETTINGS = 8  # inputs of the panel
+MAX_ENTROPY = 2  # weight
+MAX_TYPED = 20  # characters of a number
+# JavaScript, of what outlives a reload: the values of all inputs but the model.
+SETTINGS_GIVEN = "((...values) => ({ values }))"
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,11 @@ def build_settings_panel() -> SettingsPanel:
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         # This and the temperature are no Numbers: empty, they would turn into 0 as it opens.
         steps = gr.Textbox(
-            label="Fine-tuning steps", placeholder="automatic", max_length=20,
+            label="Fine-tuning steps", placeholder="automatic", max_length=MAX_TYPED,
             info="0 leaves the plain prototypes; at most 500.",
         )  # fmt: skip
         entropy = gr.Slider(
-            0, 2, DEFAULTS.entropy_weight, step=0.05, label="Entropy weight",
+            0, MAX_ENTROPY, DEFAULTS.entropy_weight, step=0.05, label="Entropy weight",
             info="Higher makes fine-tuning commit itself.",
         )  # fmt: skip
         transductive = gr.Checkbox(
@@ -66,7 +71,7 @@ def build_settings_panel() -> SettingsPanel:
             elem_id="last-block",
         )  # fmt: skip
         temperature = gr.Textbox(
-            label="Temperature", placeholder="automatic", max_length=20,
+            label="Temperature", placeholder="automatic", max_length=MAX_TYPED,
             info="Of triplet and fine-tuning: larger is surer.",
         )  # fmt: skip
         named_sets = [(f"{name}: “{texts[0]}” …", name) for name, texts in template_sets().items()]
@@ -123,6 +128,29 @@ def choices_of(values: Sequence[Any]) -> Choices:
         transductive=bool(transductive),
         last_block=bool(last_block),
     )
+
+
+@shown
+def settings_again(kept: str) -> list[Any]:
+    """Updates for the inputs but the model, of what ``SETTINGS_GIVEN`` made, as JSON, or ""."""
+    values = read_kept(kept).get("values")
+    if not isinstance(values, list) or len(values) != N_SETTINGS - 1:
+        return [gr.skip()] * (N_SETTINGS - 1)
+    steps, entropy, transductive, last_block, temperature, template, own = values
+    believable = (
+        _is_text(steps, MAX_TYPED),
+        type(entropy) in (int, float) and 0 <= entropy <= MAX_ENTROPY,
+        isinstance(transductive, bool),
+        isinstance(last_block, bool),
+        _is_text(temperature, MAX_TYPED),
+        _is_text(template, MAX_TYPED) and template in (AUTOMATIC, OWN, *template_sets()),
+        _is_text(own, MAX_OWN_TEMPLATES),
+    )
+    return [v if fits else gr.skip() for v, fits in zip(values, believable, strict=True)]
+
+
+def _is_text(value: Any, longest: int) -> bool:
+    return isinstance(value, str) and len(value) <= longest
 
 
 def chosen_steps(text: str | None) -> int | None:
