@@ -163,8 +163,8 @@ WARM_RECIPES = {
 # and its last feature map is the embedding. More of that is of little use: inputs of 64 or 72
 # pixels, wider layers, characters composed of parts of others, and the mean of four such networks
 # came to 94.8 to 95.3 % at 20-way 1-shot within one of six held-out alphabets, this one to 95.0 %.
-# Nor was going on from the shipped weights over all 30 alphabets, those to choose by among them
-# (1,400 steps at half the rate, the episodes alone): 97.7 % at 20-way 1-shot and 90.5 within
+# Nor did it help to go on from the shipped weights over all 30 alphabets, those to choose by among
+# them (1,400 steps at half the rate, the episodes alone): 97.7 % at 20-way 1-shot and 90.5 within
 # alphabets on the evaluation characters, 97.8 and 90.7 before. A third of what the shipped weights
 # get wrong is between a dozen pairs that hardly differ.
 FEATURE_MAP_RECIPE = replace(

@@ -43,8 +43,8 @@ def read_names(text: str | None) -> NameList:
         first.setdefault(name.casefold(), name)
     names = tuple(first.values())
     if len(names) < 2:
-        for line in too_long:
-            class_name(line)  # says what is wrong with it
+        if too_long:
+            class_name(too_long[0])  # says what is wrong with it
         raise InputError("There is nothing to choose from yet: give two or more names, one a line.")
     if len(names) > MAX_NAMES:
         raise InputError(
