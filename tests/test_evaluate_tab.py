@@ -704,6 +704,26 @@ def test_a_sweep_draws_lines(tab: Callable[..., Page]) -> None:
     expect(page.locator("#evaluate-bars")).to_be_hidden()
 
 
+def test_a_zip_that_is_still_on_its_way_is_waited_for(
+    tab: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = tab()
+    page.get_by_label("My zip").check()
+    page.evaluate("globalThis.uploads++")  # of which the field says nothing yet
+    page.click("#evaluate")
+    page.wait_for_timeout(500)
+    expect(page.locator("#evaluate")).to_be_disabled()
+    said = page.locator("#evaluate-problem-said")
+    expect(said).to_have_text("")
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK no zip")
+    page.set_input_files("#evaluate-zip input[type=file]", str(broken))
+    expect(page.locator("#evaluate-zip")).to_contain_text("broken")
+    page.evaluate("globalThis.uploads--")
+    expect(said).to_contain_text("is not a zip file or is damaged")
+    expect(page.locator("#evaluate")).to_be_enabled()
+
+
 def test_an_own_zip_on_a_phone(tab: Callable[..., Page], zip_of: Callable, tmp_path: Path) -> None:
     page = tab(390, 844)
     assert overflow(page) <= 0
@@ -712,6 +732,8 @@ def test_an_own_zip_on_a_phone(tab: Callable[..., Page], zip_of: Callable, tmp_p
     page.get_by_label("My zip").check()
     page.click("#evaluate")
     expect(page.locator("#evaluate-problem-said")).to_contain_text("There is no zip yet")
+    # Told when the run is over: until then Gradio passes over a click.
+    expect(page.locator("[data-testid=toast-body]")).to_contain_text("There is no zip yet")
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK no zip")
     page.set_input_files("#evaluate-zip input[type=file]", str(broken))

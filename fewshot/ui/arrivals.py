@@ -24,6 +24,14 @@ ALL_ARRIVED: dict[str, Any] = {
     "js": (_HERE / "all_arrived.js").read_text("utf-8"),
     "api_visibility": "private",
 }
+# The same, of a file that is on its way anywhere.
+UPLOADS_OVER: dict[str, Any] = {
+    "fn": None,
+    "js": """async () => {
+      while (globalThis.uploads > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    }""",
+    "api_visibility": "private",
+}
 
 
 def for_the_browser() -> gr.HTML:

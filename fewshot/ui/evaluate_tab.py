@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.ui import busy
+from fewshot.ui.arrivals import UPLOADS_OVER
 from fewshot.ui.busy import (
     STOPPED,
     RunButtons,
@@ -83,6 +84,7 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
     buttons = RunButtons(stop, progress, [run])
     held = [settings.model, *form.inputs]
     run.click(None, None, buttons.outputs, js=buttons.waiting_js, **QUIET)
+    run.click(**UPLOADS_OVER)  # or a zip on its way would be none yet
     run.click(None, held, outdated.asked, js=outdated.asked_js, **QUIET)
     runs = run.click(
         partial(run_evaluation, buttons, ("model", *form.names)),
