@@ -24,7 +24,7 @@ MAX_OWN_TEMPLATES = 20_100
 # Values of the template choice beside the names of template_sets().
 AUTOMATIC, OWN = "", "own"
 N_SETTINGS = 8  # inputs of the panel
-MAX_ENTROPY = 2  # weight
+MAX_ENTROPY = 2  # weight of the entropy
 MAX_TYPED = 20  # characters of a number
 # JavaScript, of what outlives a reload: the values of all inputs but the model.
 SETTINGS_GIVEN = "((...values) => ({ values }))"
