@@ -29,7 +29,7 @@ from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import Data, load_data
 from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_panel import EvaluatePanel, pictures_of_cell
-from fewshot.ui.evaluate_plots import BAND, BELOW, COLOURS, bar_frame, line_frame, plots_of
+from fewshot.ui.evaluate_plots import ABOVE, BELOW, COLOURS, UP_TO, bar_frame, line_frame, plots_of
 from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Report, confusion_of
 from fewshot.ui.evaluate_request import METHOD_TITLES, MOST_SHOWN, Request
 from fewshot.ui.evaluate_results import matrix_html, pictures_html, scores_html, summary
@@ -275,7 +275,9 @@ def test_bars_end_in_their_intervals(two: Report) -> None:
     pixels = two.runs[0][1].scores[1]
     own = frame[frame["method"] == "Pixels"].set_index("part")["%"]
     assert own[BELOW] == pytest.approx(100 * (pixels.accuracy - pixels.ci95), abs=0.006)
-    assert own[BAND] == pytest.approx(200 * pixels.ci95, abs=0.006)
+    # The colour changes at the mean.
+    assert own[BELOW] + own[UP_TO] == pytest.approx(100 * pixels.accuracy, abs=0.011)
+    assert own[ABOVE] == pytest.approx(100 * pixels.ci95, abs=0.006)
 
 
 def test_the_pictures_behind_a_cell_are_those_so_answered(two: Report) -> None:
@@ -637,11 +639,17 @@ def test_the_example_gives_a_table_plots_and_pictures(
     expect(page.locator("#evaluate-scores")).to_have_css("opacity", "1")
     row = page.locator("#evaluate-scores tr[data-method=pixels]")
     expect(row.locator(".accuracy")).to_have_text(re.compile(r"^\d+\.\d\d ± \d\.\d\d %$"))
-    # Two parts of one bar: the accuracy, and its interval above.
+    # Three parts of one bar: what is below the interval, and its two halves above.
     bars = page.locator("#evaluate-bars .mark-rect path")
-    expect(bars).to_have_count(2, timeout=WAIT)
-    low, band = sorted((bar.bounding_box() for bar in bars.all()), key=lambda box: -box["height"])
-    assert band["y"] < low["y"] and band["height"] > 0
+    expect(bars).to_have_count(3, timeout=WAIT)
+    # All at once: the page may be scrolling to them.
+    above, up_to, below = bars.evaluate_all(
+        """(parts) => ["#f0a94a", "#a3aee0", "#5566bb"].map((colour) => {
+          const part = parts.find((each) => each.getAttribute("fill") === colour);
+          return [part.getBoundingClientRect().y, part.getBoundingClientRect().height];
+        })"""
+    )
+    assert above[0] < up_to[0] < below[0] and 0 < above[1] < below[1]
     cell = page.locator("#evaluate-matrix td.wrong button").first
     count = int(cell.inner_text())
     true, answered = re.match(r"(.+), answered as (.+): \d+", cell.get_attribute("title")).groups()

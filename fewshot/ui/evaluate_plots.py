@@ -1,6 +1,7 @@
 """An evaluation's figures for Gradio's own plots, which know no error bars: they are drawn so.
 
-A bar ends in a band that spans the interval; a line goes up and down the interval at each point.
+A bar ends in a band that spans the interval and changes its colour at the mean; a line goes up and
+down the interval at each point.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _PALETTE = (
     "#a8433a", "#4aa3b5", "#b08a1e", "#6b4f3a", "#2f6b45", "#d081b8", "#4d5a66", "#93b34a",
 )  # fmt: skip
 COLOURS = dict(zip(METHOD_TITLES.values(), cycle(_PALETTE), strict=False))
-BELOW, BAND = "below its 95 % interval", "within its 95 % interval"
+BELOW, UP_TO, ABOVE = "below the interval", "up to the mean", "above the mean"
 _TOLD = "accuracy ± 95 %"
 
 
@@ -29,8 +30,9 @@ def bar_plot() -> gr.BarPlot:
     return gr.BarPlot(
         x="method", y="%", color="part", tooltip=["%", _TOLD], y_lim=[0, 100], x_title=" ",
         y_title="accuracy, %", color_title=" ", x_label_angle=-30, height=380, buttons=["export"],
-        color_map={BELOW: "#5566bb", BAND: "#f0a94a"}, title="Accuracy by method", visible=False,
-        show_label=False, elem_id="evaluate-bars", sort=list(METHOD_TITLES.values()),
+        color_map={BELOW: "#5566bb", UP_TO: "#a3aee0", ABOVE: "#f0a94a"}, visible=False,
+        title="Accuracy and its 95 % interval", show_label=False, elem_id="evaluate-bars",
+        sort=list(METHOD_TITLES.values()),
     )  # fmt: skip
 
 
@@ -60,13 +62,14 @@ def plots_of(report: Report, sweep: str, *, going_on: bool = False) -> list[Any]
 
 
 def bar_frame(report: Report) -> pd.DataFrame:
-    """Two rows a method: up to its interval, and the interval."""
+    """Three rows a method, from above: the interval's two parts, and what is below it."""
     rows = []
     for score in report.runs[-1][1].scores:
         title, told = METHOD_TITLES[score.method], _told(score.accuracy, score.ci95)
-        low, high = _ends(score)
+        (low, high), mean = _ends(score), 100 * score.accuracy
         # Vega lays the part that comes last lowest.
-        rows += [(title, round(high - low, 2), BAND, told), (title, round(low, 2), BELOW, told)]
+        parts = ((high - mean, ABOVE), (mean - low, UP_TO), (low, BELOW))
+        rows += [(title, round(height, 2), part, told) for height, part in parts]
     return pd.DataFrame(rows, columns=["method", "%", "part", _TOLD])
 
 
