@@ -1247,6 +1247,37 @@ def test_settings_come_back_as_far_as_they_can_be_meant() -> None:
         assert settings_again(nonsense) == [skip] * 7
 
 
+def test_what_evaluate_held_comes_back_as_far_as_it_can_be_meant() -> None:
+    from fewshot.ui import files
+    from fewshot.ui.evaluate_form import form_again
+
+    skip = gr.skip()
+    zipped = files.kept_file("a.zip", b"whatever")
+    values = ["zip", zipped, ["pixels"], "photos", "", 7, 2, 3, 20, 4, "shots", True]
+    assert form_again(json.dumps({"values": values})) == values
+    # Fields that were never shown are null; whether a number can be meant is said by a run.
+    unseen = ["invented", None, [], "drawings", None, None, -1, 2.5, 0, 1e9, "", False]
+    expected = ["invented", skip, [], "drawings", skip, skip, *unseen[6:]]
+    assert form_again(json.dumps({"values": unseen})) == expected
+    wrong = [{}, "", [[]], [], {}, True, "5", float("nan"), float("inf"), 2**60, "on", 1]
+    assert form_again(json.dumps({"values": wrong})) == [skip] * 12
+    for nonsense in ("", "[]", "{}", '{"values": [1]}', '{"values": {"0": 1}}'):
+        assert form_again(nonsense) == [skip] * 12
+    for gone in ("/etc/passwd", zipped + "x"):
+        with pytest.warns(UserWarning, match="zip is no longer kept here"):
+            again = form_again(json.dumps({"values": [values[0], gone, *values[2:]]}))
+        assert again == [values[0], skip, *values[2:]]
+
+
+def test_the_model_chosen_before_comes_back_if_it_is_still_a_choice() -> None:
+    from fewshot.ui.settings_panel import fill_models
+
+    first = fill_models()[0]
+    assert fill_models(json.dumps({"model": "ViT-B-16"}))[0] == first | {"value": "ViT-B-16"}
+    for other in ("", "{}", '{"model": null}', '{"model": "/etc/passwd"}', '{"model": []}'):
+        assert fill_models(other)[0] == first
+
+
 def test_a_blank_query_is_marked_and_the_others_are_not() -> None:
     full = replace(comparison(finetune=answer(0.2, 0.3)), without_ink=(Blank("q1.png", 1),))
     for query, blank in ((0, False), (1, True)):

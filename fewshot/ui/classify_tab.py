@@ -41,6 +41,7 @@ from fewshot.ui.reload import CLASSIFY_GIVEN, classify_again, outlive_reload
 from fewshot.ui.remarks import photographed, remarks
 from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import (
+    MODEL_GIVEN,
     N_SETTINGS,
     SETTINGS_GIVEN,
     SettingsPanel,
@@ -201,7 +202,10 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     )  # fmt: skip
     kept = settings.inputs[:-1]
     outlive_reload(page, "settings", kept, changed, SETTINGS_GIVEN, settings_again, kept)
-    page.load(fill_models, None, [settings.model, settings.status, settings.download], **QUIET)
+    outlive_reload(
+        page, "model", [settings.model], changed, MODEL_GIVEN, fill_models,
+        [settings.model, settings.status, settings.download],
+    )  # fmt: skip
     return settings
 
 

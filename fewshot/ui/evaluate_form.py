@@ -22,6 +22,10 @@ from fewshot.ui.evaluate_data import (
 )
 from fewshot.ui.evaluate_request import FIRST_METHODS, LIMITS, METHOD_TITLES, SWEEPS
 from fewshot.ui.markup import QUIET, block, escaped, notice
+from fewshot.ui.reload import read_kept, still_here
+
+# JavaScript, of what outlives a reload: the values of all inputs, of a zip its path.
+FORM_GIVEN = "((...values) => ({ values: values.map((value) => value?.path ?? value) }))"
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,34 @@ def build_evaluate_form() -> EvaluateForm:
         source, zip_path, methods, preset, against, ways, shots, queries, episodes, seed, sweep,
         within,
     )  # fmt: skip
+
+
+@shown
+def form_again(kept: str) -> list[Any]:
+    """Updates for the form's inputs, of what ``FORM_GIVEN`` made, as JSON, or ""."""
+    names = list(EvaluateForm.__dataclass_fields__)
+    values = read_kept(kept).get("values")
+    if not isinstance(values, list) or len(values) != len(names):
+        return [gr.skip()] * len(names)
+    given = dict(zip(names, values, strict=True))
+    zip_path, methods, titles = given["zip_path"], given["methods"], tuple(METHOD_TITLES)
+    if zip_path and not still_here([zip_path]):
+        gr.Warning("Your zip is no longer kept here: add it again.")
+    believable = {
+        "source": given["source"] in tuple(SOURCES),
+        "zip_path": bool(still_here([zip_path])),
+        "methods": isinstance(methods, list) and all(name in titles for name in methods),
+        "preset": given["preset"] in tuple(PRESETS),
+        "against": given["against"] in ("", *titles),
+        **{name: _is_number(given[name]) for name in LIMITS},
+        "sweep": given["sweep"] in tuple(SWEEPS),
+        "within_group": isinstance(given["within_group"], bool),
+    }
+    return [given[name] if believable[name] else gr.skip() for name in names]
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 2**53  # not NaN, which JSON would not take
 
 
 def _number(name: str, value: int, info: str) -> gr.Number:

@@ -26,7 +26,7 @@ from fewshot.ui.engine import Step
 from fewshot.ui.errors import sentence, shown
 from fewshot.ui.evaluate_data import OMNIGLOT, OWN_ZIP, read_ahead
 from fewshot.ui.evaluate_engine import evaluate_in_steps
-from fewshot.ui.evaluate_form import build_evaluate_form
+from fewshot.ui.evaluate_form import FORM_GIVEN, build_evaluate_form, form_again
 from fewshot.ui.evaluate_panel import (
     N_OUTPUTS,
     build_evaluate_panel,
@@ -38,6 +38,7 @@ from fewshot.ui.evaluate_report import Report
 from fewshot.ui.evaluate_request import Request
 from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.outdated import PLAINLY_HELD, build_outdated, keep_watch
+from fewshot.ui.reload import outlive_reload
 from fewshot.ui.settings_panel import SettingsPanel
 
 _ON_ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
@@ -59,10 +60,11 @@ EVALUATE_HELD = f"""((model, source, zip, methods, ...more) => {PLAINLY_HELD}(
 ))"""
 
 
-def build_evaluate_tab(settings: SettingsPanel) -> None:
+def build_evaluate_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
     """Lay out the tab and wire it.
 
     Args:
+        page: whose loading puts back what was given before a reload.
         settings: of the Classify tab, where the CLIP model is chosen.
     """
     with gr.Row(elem_classes="halves"):
@@ -97,7 +99,9 @@ def build_evaluate_tab(settings: SettingsPanel) -> None:
     )  # fmt: skip
     runs.failure(None, None, buttons.outputs, js=buttons.idle_js, **QUIET)
     runs.success(None, outdated.both, None, js=arrived_js("#evaluated"), **QUIET)
-    keep_watch(outdated, held, any_change(held), [runs])
+    changed = any_change(held)
+    keep_watch(outdated, held, changed, [runs])
+    outlive_reload(page, "evaluate", form.inputs, changed, FORM_GIVEN, form_again, form.inputs)
     stop.click(ask_to_stop, stopping, stop, queue=False, **QUIET)
 
 

@@ -38,7 +38,7 @@ def build_page() -> gr.Blocks:
             with gr.Tab("Names alone"):
                 build_names_tab(page, settings)
             with gr.Tab("Evaluate"):
-                build_evaluate_tab(settings)
+                build_evaluate_tab(page, settings)
             with gr.Tab("How it works"):
                 build_about_tab()
         build_api()

@@ -26,8 +26,10 @@ AUTOMATIC, OWN = "", "own"
 N_SETTINGS = 8  # inputs of the panel
 MAX_ENTROPY = 2  # weight of the entropy
 MAX_TYPED = 20  # characters of a number
-# JavaScript, of what outlives a reload: the values of all inputs but the model.
+# JavaScript, of what outlives a reload: the values of all inputs but the model, and apart from them
+# the model, which is put back with the choices it is one of.
 SETTINGS_GIVEN = "((...values) => ({ values }))"
+MODEL_GIVEN = "((model) => ({ model }))"
 
 
 @dataclass(frozen=True)
@@ -196,13 +198,19 @@ def chosen_templates(template: str | None, own: str | None) -> tuple[str, ...] |
     return templates(template) if template else None
 
 
-def fill_models() -> list[Any]:
-    """As the page loads, and anew: updates for the model's choices, its status and the button."""
+def fill_models(kept: str = "") -> list[Any]:
+    """As the page loads, and anew: updates for the model's choices, its status and the button.
+
+    Args:
+        kept: what ``MODEL_GIVEN`` made before a reload, as JSON; "" chooses the default.
+    """
     try:
         choices, default = clip_files.choices()
     except Exception as error:  # the page is of use without
         return [gr.skip(), notice(escaped(sentence(error)), "problem"), gr.skip()]
-    return [gr.update(choices=choices, value=default), *model_status(default)]
+    before = read_kept(kept).get("model")
+    chosen = before if before in [name for _, name in choices] else default
+    return [gr.update(choices=choices, value=chosen), *model_status(chosen)]
 
 
 @shown
