@@ -148,15 +148,14 @@ class Evaluator:
 
     def _at_once(self, episodes: Episodes) -> int:
         """How many episodes a batch may have."""
-        if any(method.tunes_encoder for method in self._methods.values()):
-            return 1  # each takes seconds: to be told of, and stopped
         batch = next(episodes.batches())
         shown, asked = batch.support.shape[1], batch.queries.shape[1]
         roomiest = max(
             method.encoder.dim * (shown * (1 + method.n_views) + asked)
             for method in self._methods.values()
         )
-        return max(1, BYTES_AT_ONCE // (4 * roomiest))
+        most = min(method.most_at_once for method in self._methods.values())
+        return max(1, min(most, BYTES_AT_ONCE // (4 * roomiest)))
 
     def _figures(self, tallies: dict[str, Tally]) -> Evaluation:
         encoders = {name: method.encoder for name, method in self._methods.items()}

@@ -64,7 +64,9 @@ class Evaluation:
     confusion: dict[str, np.ndarray] = field(default_factory=dict)
     examples: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def as_json(self, protocol: dict, classes: Sequence[str] = ()) -> dict:
+    def as_json(
+        self, protocol: dict, classes: Sequence[str] = (), *, stopped: bool = False
+    ) -> dict:
         """``{"protocol": {…, "checkpoints"}, "results": […], "confusion": {…}}``.
 
         An interval that there is none of is None: JSON has no NaN. Of the confusion the pairs of
@@ -73,11 +75,13 @@ class Evaluation:
         Args:
             protocol: what the figures were made by.
             classes: names of the classes, or empty: then there is no confusion.
+            stopped: whether there were episodes to come; said under "stopped" then.
         """
         tables = self.confusion if classes else {}
         confusion = {name: confusion_pairs(counts, classes) for name, counts in tables.items()}
         return {
             "protocol": protocol | {"checkpoints": self.checkpoints},
+            **({"stopped": True} if stopped else {}),
             "results": [_plain(score) for score in self.scores],
             **({"confusion": confusion} if confusion else {}),
         }

@@ -97,22 +97,24 @@ class Tally:
     def accuracy(self) -> tuple[float, float]:
         """Mean over episodes and its 95% half-width; over the queries of a single episode.
 
-        Where every answer is right, or none is, there is no spread to tell by: then the half-width
-        is what the accuracy may at most be off by, at 95% (one-sided: Clopper, Pearson 1934; about
-        three in the number of different queries: one asked again answers nothing new).
+        Where all are alike, as when every answer is right, there is no spread to tell by: then the
+        half-width is what the accuracy may at most be off by, at 95% (one-sided: Clopper, Pearson
+        1934; about three in the number of different queries: one asked again answers nothing new).
         """
         values = self.accuracies
-        mean, half = mean_interval(values if len(values) > 1 else self._hits)
-        return mean, self._most_unseen() if mean in (0, 1) else half
+        values = values if len(values) > 1 else self._hits
+        mean, half = mean_interval(values)
+        return mean, self._most_unseen() if (values == values[0]).all() else half
 
     def difference(self, other: Tally) -> tuple[float, float]:
         """Mean of what it is ahead of another by on the same episodes, and its 95% half-width.
 
-        Where they are equal on each, the half-width is what they may differ by all the same.
+        Where it is the same on each, the half-width is what it may be off by all the same.
         """
         gaps = self.accuracies - other.accuracies
         mean, half = mean_interval(gaps)
-        return mean, half if gaps.any() else self._most_unseen()
+        alike = (gaps == gaps[0]).all() if len(gaps) > 1 else not gaps.any()
+        return mean, self._most_unseen() if alike else half
 
     def _most_unseen(self) -> float:
         """The largest share of queries, at 95%, of a kind of which none was among these."""

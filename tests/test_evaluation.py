@@ -19,6 +19,7 @@ from tiny_clip import write_tiny_clip
 
 from fewshot.cli import main
 from fewshot.data.class_tree import load_class_tree
+from fewshot.data.invented import invented_alphabet
 from fewshot.data.lake import load_lake
 from fewshot.data.omniglot import load_omniglot
 from fewshot.encoders import get_encoder
@@ -301,6 +302,26 @@ def test_an_encoder_tuned_to_each_episode_is_told_of_after_each(pool, monkeypatc
     evaluator = Evaluator(pool, ["prototype"])
     steps = evaluator.steps(episodes_of(pool), evaluator.embed([episodes_of(pool)]))
     assert [step.scores[0].episodes for step in steps] == list(range(1, 13))
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "most"),
+    [("triplet", "photos", 16), ("siamese", "photos", 64), ("maml", "drawings", 16)],
+)
+def test_slow_methods_get_few_tasks_at_once(name, preset, most, monkeypatch):
+    """So that a run can be stopped; where they learn nothing they are not slow."""
+    evaluator = Evaluator(invented_alphabet(), [name], preset, model="embedded")
+    drawn = draw_episodes(evaluator.pool.labels, Protocol(5, 1, 1), 100, 0)
+    sizes = []
+
+    def answers(method, batch, embedded):
+        sizes.append(len(batch))
+        return torch.full((len(batch), batch.queries.shape[1], 5), 0.2)
+
+    monkeypatch.setattr("fewshot.evaluation._answers", answers)
+    list(evaluator.steps(drawn, None))
+    assert max(sizes) == most and sum(sizes) == 100
+    assert METHODS["triplet"](get_encoder("drawings-triplet")).most_at_once > 10**6
 
 
 def test_a_batch_holds_no_more_than_fits(pool, monkeypatch):

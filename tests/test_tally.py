@@ -114,6 +114,22 @@ def test_pictures_asked_again_make_nothing_surer() -> None:
     assert tally.difference(equal) == (0.0, pytest.approx(1 - 0.05 ** (1 / 2)))
 
 
+def test_episodes_that_come_out_alike_leave_something_open() -> None:
+    """As where one class is answered whatever is asked: always a half of two classes."""
+    constant, right = Tally(2), Tally(2)
+    for tally, answered in ((constant, [0, 0]), (right, [0, 1])):
+        for number in range(5):
+            queries = np.array([[2 * number, 2 * number + 1]])
+            batch = EpisodeBatch(
+                np.array([[0, 1]]), np.zeros((1, 0), np.int64), np.zeros(0, np.int64), queries,
+                np.array([0, 1]),
+            )  # fmt: skip
+            tally.add(batch, torch.eye(2)[answered][None], 0.1)
+    open_to = 1 - 0.05 ** (1 / 10)
+    assert constant.accuracy() == (0.5, pytest.approx(open_to))
+    assert constant.difference(right) == (-0.5, pytest.approx(open_to))
+
+
 def test_of_equals_as_many_are_among_the_five_as_by_lot() -> None:
     labels = np.arange(20)
     batch = EpisodeBatch(labels[None], labels[None], labels, labels[None], labels)

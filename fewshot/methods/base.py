@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -102,6 +103,14 @@ class Method(ABC):
     def n_views(self) -> int:
         """Augmented views of each support picture that ``fit`` uses, to learn from."""
         return VIEWS if self._learns else 0
+
+    @property
+    def most_at_once(self) -> int:
+        """How many tasks a batch should have at most.
+
+        Few where each takes long, so that whoever waits is told of them, and can stop.
+        """
+        return 1 if self.tunes_encoder else sys.maxsize
 
     @abstractmethod
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Method:

@@ -41,6 +41,11 @@ class Maml(Method):
     name = "maml"
     title = "MAML"
 
+    @property
+    def most_at_once(self) -> int:
+        """See :class:`Method`; as many as it computes together anyhow."""
+        return TASKS_AT_ONCE
+
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Maml:
         """See :class:`Method`.
 

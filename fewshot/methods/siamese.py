@@ -31,6 +31,11 @@ class Siamese(Method):
     name = "siamese"
     title = "Siamese"
 
+    @property
+    def most_at_once(self) -> int:
+        """See :class:`Method`."""
+        return 64 if self._learns else super().most_at_once
+
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Siamese:
         """See :class:`Method`."""
         self.classes_ = support.classes

@@ -35,6 +35,11 @@ class Triplet(Method):
     name = "triplet"
     title = "Triplet"
 
+    @property
+    def most_at_once(self) -> int:
+        """See :class:`Method`."""
+        return 16 if self._learns else super().most_at_once
+
     def fit(self, support: Support, queries: np.ndarray | None = None) -> Triplet:
         """See :class:`Method`."""
         self.classes_ = support.classes

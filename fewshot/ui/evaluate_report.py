@@ -82,7 +82,11 @@ class Report:
         """As ``evaluate --json`` writes it; of many classes, confusions of those shown alone."""
         from fewshot.evaluation_results import confusion_pairs
 
-        reports = [evaluation.as_json(protocol) for protocol, evaluation in self.runs]
+        last = len(self.runs) - 1
+        reports = [
+            evaluation.as_json(protocol, stopped=number == last and not self.complete)
+            for number, (protocol, evaluation) in enumerate(self.runs)
+        ]
         for (number, method), confusion in self.confusions.items():
             names = [self.classes[i] for i in confusion.classes]
             pairs = confusion_pairs(confusion.counts, names)
