@@ -111,10 +111,10 @@ def _read(
     folders = _by_folder(_unwrapped(found), skipped)
     files = [file for folder in folders.values() for file in folder]
     if not files:
+        n_files = len([file for file in found if file.load])
         raise InputError(
-            f"{quoted(origin)} has no file in a class folder, of "
-            f"{len([file for file in found if file.load])} in all: put the pictures of each class "
-            f"into a folder of its name."
+            f"{quoted(origin)} has no file in a class folder, of {n_files} in all: put the "
+            "pictures of each class into a folder of its name; a zip in it is not opened."
         )
     if limited:
         _check_set_size(origin, files)

@@ -71,3 +71,8 @@ def quoted(name: str) -> str:
     """The name as it stands in a message: visible, on one line, shortened, in quotes."""
     shown = visible(name) or "unnamed"
     return f"'{shown}'" if len(shown) <= 80 else f"'{shown[:40]}…{shown[-39:]}'"
+
+
+def listed(words: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

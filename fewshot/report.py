@@ -1,4 +1,4 @@
-"""A comparison as JSON and as CSV: the same on the page, in the API and on the command line."""
+"""A comparison as JSON and as CSV, on the page, in the API and on the command line; as a table."""
 
 from __future__ import annotations
 
@@ -112,6 +112,23 @@ def as_csv(comparison: Comparison) -> str:
                 row = [_cell(file), name, rank, _cell(label), f"{probability:.6f}"]
                 writer.writerow([*row, f"{prediction['milliseconds']:.2f}"])
     return buffer.getvalue()
+
+
+def as_table(comparison: Comparison) -> str:
+    """A line for each query, with each method's answer and how sure it is; for a terminal."""
+    rows = [["", *comparison.results]]
+    for query, file in enumerate(comparison.queries):
+        answers = [result.prediction for result in comparison.results.values()]
+        rows.append(
+            [file, *(f"{a.labels[query]} {a.probabilities[query].max():.0%}" for a in answers)]
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    lines += [f"{name}: {why}" for name, why in comparison.unavailable.items()]
+    return "\n".join(lines)
 
 
 def _prediction(result: MethodResult, query: int) -> dict[str, Any]:

@@ -7,9 +7,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 
 from fewshot.class_folders import read_class_folders
 from fewshot.images import decode, support_set
@@ -149,6 +151,18 @@ def test_photos_are_answered_by_the_embedded_clip_which_says_so(
     assert set(answer["encoders"].values()) == {"open_clip, embedded"}
     assert "small embedded model" in answer["cautions"][0]
     assert "Settings" not in answer["cautions"][0]
+
+
+def test_photos_taken_for_drawings_are_told_of(ask: Callable, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    picture, photos = tmp_path / "a.png", tmp_path / "photos.zip"
+    few = Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8))
+    few.resize((90, 90)).save(picture)
+    with zipfile.ZipFile(photos, "w") as archive:
+        for name in ("a/1.png", "b/1.png"):
+            archive.write(picture, name)
+    said = ask(str(photos), [str(picture)])["cautions"][0]
+    assert said.startswith("These look like photos") and said.endswith("give the preset “photos”.")
 
 
 def test_wrong_types_are_told_in_a_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -176,8 +177,12 @@ def test_evaluate_stopped_by_ctrl_c_reports_what_it_has(data, tmp_path, capsys, 
     monkeypatch.setattr(Evaluator, "steps", interrupted)
     arguments = ["evaluate", "--data", str(data), "--methods", "pixels", "--ways", "5"]
     assert main([*arguments, "--episodes", "40", "--json", str(output)]) == 0
-    assert json.loads(output.read_text())["results"][0]["episodes"] == 8
+    report = json.loads(output.read_text())
+    assert report["results"][0]["episodes"] == 8 and report["stopped"] is True
     assert "Stopped" in capsys.readouterr().err
+    monkeypatch.setattr(Evaluator, "steps", steps)
+    assert main([*arguments, "--episodes", "40", "--json", str(output)]) == 0
+    assert "stopped" not in json.loads(output.read_text())
 
 
 def test_ctrl_c_while_embedding_ends_at_once(data, tmp_path, capsys, monkeypatch):
@@ -319,6 +324,8 @@ def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
         (["evaluate", "--methods", "voodoo"], "voodoo"),
         (["evaluate", "--methods", ","], "names nothing"),
         (["evaluate", "--shots", "1-x"], "x"),
+        (["evaluate", "--shots=-1"], "“-1” lacks a number"),
+        (["evaluate", "--ways", "4,"], "“4,” lacks a number"),
         (["train", "prototype", "--output", "x.safetensors", "--init", "none.pt"], "none.pt"),
         (["classify", "--support", __file__, "--query", "x.png"], "neither a folder nor a zip"),
         (["classify", "--support", str(ROOT / "tests"), "--query", str(ROOT)], "is a folder"),
@@ -362,6 +369,94 @@ def test_a_broken_query_is_named(capsys, support_zip, tmp_path):
     broken.write_bytes(b"no picture")
     line = refused(capsys, "classify", "--support", str(support_zip), "--query", str(broken))
     assert "broken.png" in line
+
+
+def test_queries_that_cannot_be_read_are_left_out(capsys, support_zip, tmp_path):
+    query, broken = queries_of(tmp_path)[0], tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    arguments = ["classify", "--support", str(support_zip), "--query", str(broken), query]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert [asked["file"] for asked in report["queries"]] == [Path(query).name]
+    assert any("'broken.png'" in sentence for sentence in report["left_out"])
+    assert "'broken.png'" in printed.err
+
+
+def test_queries_whose_files_are_called_alike_are_told_apart(capsys, support_zip, tmp_path):
+    (tmp_path / "more").mkdir()
+    paths = [queries_of(tmp_path)[0], queries_of(tmp_path / "more")[0]]
+    assert main(["classify", "--support", str(support_zip), "--query", *paths]) == 0
+    asked = json.loads(capsys.readouterr().out)["queries"]
+    assert [query["file"] for query in asked] == paths
+
+
+def test_classify_prints_a_table_beside_its_files(capsys, support_zip, tmp_path):
+    table, queries = tmp_path / "out.csv", queries_of(tmp_path)
+    arguments = ["classify", "--support", str(support_zip), "--query", *queries]
+    arguments += ["--methods", "siamese,clip"]
+    assert main([*arguments, "--csv", str(table)]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["siamese"]  # there is no such CLIP model
+    assert lines.pop().startswith("clip: ")
+    best = [row for row in csv.DictReader(table.open()) if row["rank"] == "1"]
+    assert [line.split() for line in lines] == [
+        [row["query"], *row["class"].split(), f"{float(row['probability']):.0%}"] for row in best
+    ]
+    assert "both name" in refused(capsys, *arguments, "--json", str(table), "--csv", str(table))
+
+
+def test_photos_taken_for_drawings_are_told_of(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(3):
+            few = Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8))
+            few.resize((90, 90)).save(tmp_path / "set" / name / f"{number}.png")
+    shown, query = str(tmp_path / "set"), str(tmp_path / "set" / "a" / "0.png")
+    said = "These look like photos, and as drawings only their outlines are seen: take --preset"
+    methods = ["--methods", "pixels"]
+    assert main(["classify", "--support", shown, "--query", query, *methods]) == 0
+    printed = capsys.readouterr()
+    assert said in printed.err and said in json.loads(printed.out)["cautions"][0]
+    evaluate = ["evaluate", "--dataset", shown, "--ways", "2", "--episodes", "3", *methods]
+    assert main(evaluate) == 0
+    assert said in capsys.readouterr().err
+    assert main([*evaluate, "--preset", "photos"]) == 0
+    assert said not in capsys.readouterr().err
+
+
+def test_a_blank_query_is_told_of(capsys, support_zip, tmp_path):
+    blank = tmp_path / "blank.png"
+    blank.write_bytes(png(np.full((90, 90, 3), 255, np.uint8)))
+    paths = [str(blank), queries_of(tmp_path)[0]]
+    assert main(["classify", "--support", str(support_zip), "--query", *paths]) == 0
+    said = "No drawing was found in 'blank.png': what is said of it rests on nothing."
+    assert said in capsys.readouterr().err
+
+
+def test_an_interval_without_spread_is_explained(capsys, tmp_path):
+    for name, ink in (("bar", np.s_[40:50]), ("post", np.s_[:, 40:50])):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = np.full((90, 90, 3), 255, np.uint8)
+            pixels[ink] = 20 * number
+            (tmp_path / "set" / name / f"{number}.png").write_bytes(png(pixels))
+    evaluate = ["evaluate", "--dataset", str(tmp_path / "set"), "--ways", "2", "--episodes", "40"]
+    assert main([*evaluate, "--methods", "prototype"]) == 0
+    printed = capsys.readouterr()
+    assert "100.00 ± 39.30 %" in printed.out  # 1 - 0.05 ** (1 / 6)
+    assert "Where every episode comes out alike" in printed.err
+
+
+def test_a_folder_called_like_a_known_data_set_is_another(data, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree = sorted((data / "images_evaluation").iterdir())[0]
+    (tmp_path / "photos").symlink_to(tree)
+    output = str(tmp_path / "out.json")
+    evaluate = ["evaluate", "--ways", "2", "--episodes", "2", "--methods", "pixels"]
+    assert main([*evaluate, "--dataset", "./photos", "--json", output]) == 0
+    assert json.loads(Path(output).read_text())["protocol"]["dataset"] == "photos/"
 
 
 def test_an_output_that_cannot_be_written(capsys, support_zip, tmp_path):

@@ -131,8 +131,10 @@ def test_several_sentences_are_capped() -> None:
 
 
 def test_words_are_listed_as_people_do() -> None:
-    assert markup.listed(["a"]) == "a"
-    assert markup.listed(["a", "b", "c"]) == "a, b and c"
+    from fewshot.class_names import listed
+
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
 
 
 @pytest.mark.parametrize(
@@ -1175,14 +1177,15 @@ def shown_as(pictures: list[Picture], labels: list[int]) -> SupportSet:
 
 
 def test_what_was_shown_is_remarked_on() -> None:
-    from fewshot.ui.remarks import blank_supports, in_two_classes, photographed
+    from fewshot.remarks import blank_queries, blank_supports, in_two_classes, photographed
 
     drawn = [Picture(f"{i}.png", draw(i, 3)) for i in range(6)]
-    assert photographed(drawn) == in_two_classes(shown_as(drawn, [0] * 3 + [1] * 3)) == ""
+    assert photographed(drawn, "…") == in_two_classes(shown_as(drawn, [0] * 3 + [1] * 3)) == ""
     rng = np.random.default_rng(0)
     smooth = np.asarray(Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8)).resize((90, 90)))
-    assert "choose Photos" in photographed([Picture("p", smooth)] * 3)
-    assert photographed([]) == ""
+    said = photographed([Picture("p", smooth)] * 3, "choose Photos")
+    assert said.endswith("only their outlines are seen: choose Photos.")
+    assert photographed([], "…") == ""
     same = [*drawn[:3], Picture("again.png", drawn[1].pixels)]
     said = in_two_classes(shown_as(same, [0, 0, 0, 1]))
     assert said.startswith("'1.png' is shown in more than one class")
@@ -1190,10 +1193,14 @@ def test_what_was_shown_is_remarked_on() -> None:
     assert blank_supports([]) == ""
     assert "'a' and 'b', yet they stand" in blank_supports(["a", "b"])
     assert "'c' and 2 more" in blank_supports(list("abcde"))
+    blank = (Blank("a", 0), Blank("shown", None), Blank("b", 2))
+    asked = Comparison(("A", "B"), ("a", "x", "b"), {}, without_ink=blank)
+    assert blank_queries(asked).endswith("'a' and 'b': what is said of them rests on nothing.")
+    assert blank_queries(replace(asked, without_ink=blank[1:2])) == ""
 
 
 def test_names_that_clip_reads_as_one_are_told_of() -> None:
-    from fewshot.ui.remarks import alike_to_clip, remarks
+    from fewshot.remarks import alike_to_clip, remarks
 
     def shown(*names: str, descriptions: tuple[str, ...] = ()) -> SupportSet:
         return SupportSet(names, (), np.zeros(0, int), descriptions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ def measure() -> dict:
 
     device = best_device()
     torch.manual_seed(0)
-    network, _, preprocess = open_clip.create_model_and_transforms(MODEL)  # random weights
+    logging.getLogger().setLevel(logging.ERROR)  # that its weights are random is on purpose
+    network, _, preprocess = open_clip.create_model_and_transforms(MODEL)
     tokenizer = open_clip.get_tokenizer(MODEL)
     exact = copy.deepcopy(network).eval()
     encoder = ClipEncoder(

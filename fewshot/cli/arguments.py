@@ -88,6 +88,16 @@ def output_file(text: str) -> Path:
     return path
 
 
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse ``--json`` and ``--csv`` in one file."""
+    if arguments.json and arguments.json == arguments.csv:
+        raise InputError(f"--json and --csv both name {arguments.json}: give each its own file.")
+
+
+# What to do where photos are taken for drawings.
+TAKE_PHOTOS = "take --preset photos"
+
+
 def add_preset(parser: argparse.ArgumentParser) -> None:
     """``--preset`` and ``--model``."""
     parser.add_argument(

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from fewshot.cli.arguments import add_preset, names, output_file, write_json
+from fewshot.cli.arguments import (
+    TAKE_PHOTOS,
+    add_preset,
+    check_outputs,
+    names,
+    output_file,
+    write_json,
+    write_text,
+)
 from fewshot.cli.settings import add_settings, settings_of
-from fewshot.types import InputError, SupportSet
+from fewshot.types import InputError, Picture, SupportSet
 
 HELP = "Classify pictures from a few labelled ones, with every method side by side."
 EXAMPLES = """\
@@ -44,42 +54,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: siamese, triplet, finetune, clip, clip-adapter; the README lists all",
     )
     add_settings(parser)
-    parser.add_argument("--json", type=output_file, metavar="FILE", help="default: print it")
+    parser.add_argument(
+        "--json",
+        type=output_file,
+        metavar="FILE",
+        help="all figures; without it and --csv they are printed, with either of them a table is",
+    )
+    parser.add_argument(
+        "--csv", type=output_file, metavar="FILE", help="a line for each query, method and class"
+    )
     add_preset(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Classify and write JSON; files that are left out are named on stderr."""
-    import sys
-
-    from fewshot.class_names import visible
+    """Classify and write JSON; what to read the answers with is said on stderr."""
     from fewshot.compare import COMPARED, compare
     from fewshot.encoders.clip_models import find_clip
-    from fewshot.images import decode
-    from fewshot.report import as_json, conditions
+    from fewshot.remarks import also_of_kind, blank_queries, remarks
+    from fewshot.report import as_csv, as_json, as_table, conditions
 
+    check_outputs(arguments)
     settings = settings_of(arguments)
     if arguments.model:
         find_clip(arguments.model)  # asked for by name, it is not to be gone without
     _check(arguments.support, arguments.query)
     support, skipped = _support(arguments)
-    queries = [decode(path, visible(path.name)) for path in arguments.query]
+    queries, unread = _queries(arguments.query)
     methods = arguments.methods or (COMPARED if support.pictures else ["clip"])
     comparison = compare(
         support, queries, arguments.preset, methods, settings, model=arguments.model
     )
+    comparison = also_of_kind(comparison, support, arguments.preset, TAKE_PHOTOS)
     run_with = conditions(arguments.preset, settings, arguments.model)
-    write_json(as_json(comparison, skipped, run_with), arguments.json)
-    for sentence in skipped:  # last, so that a refusal stays one line
-        print(sentence, file=sys.stderr)
+    left_out = (*skipped, *unread)
+    if arguments.json or not arguments.csv:
+        write_json(as_json(comparison, left_out, run_with), arguments.json)
+    if arguments.csv:
+        write_text(as_csv(comparison), arguments.csv)
+    if arguments.json or arguments.csv:
+        print(as_table(comparison))
+    said = [*left_out, *remarks(comparison, support), blank_queries(comparison)]
+    for sentence in filter(None, [*said, *comparison.cautions]):
+        print(sentence, file=sys.stderr)  # last, so that a refusal stays one line
+
+
+def _queries(paths: list[Path]) -> tuple[list[Picture], list[str]]:
+    """The pictures, and a sentence for each that cannot be read.
+
+    They are called by their files' names; by their paths, as given, where names are alike.
+
+    Raises:
+        InputError: none of them can be read.
+    """
+    from fewshot.class_names import visible
+    from fewshot.images import decode
+
+    distinct = len({path.name for path in paths}) == len(paths)
+    pictures, unread = [], []
+    for path in paths:
+        try:
+            pictures.append(decode(path, visible(path.name if distinct else str(path))))
+        except InputError as error:
+            unread.append(str(error))
+    if not pictures:
+        raise InputError(unread[0])
+    return pictures, unread
 
 
 def _support(arguments: argparse.Namespace) -> tuple[SupportSet, tuple[str, ...]]:
     """What is shown, descriptions included, and a sentence for each file left out of it."""
-    from dataclasses import replace
-
     from fewshot.class_folders import read_class_folders
-    from fewshot.class_names import class_names
+    from fewshot.class_names import class_names, listed, quoted
     from fewshot.images import support_set
 
     skipped: tuple[str, ...] = ()
@@ -92,10 +137,15 @@ def _support(arguments: argparse.Namespace) -> tuple[SupportSet, tuple[str, ...]
     said = dict.fromkeys(shown.classes, "")
     for one in arguments.describe:
         name, is_given, text = one.partition("=")
-        if not is_given or name.strip() not in said:
+        if not is_given:
             raise InputError(
                 f"--describe takes a class and words for it, as “{shown.classes[0]}=TEXT”, and not "
                 f"“{one}”."
+            )
+        if name.strip() not in said:
+            raise InputError(
+                f"--describe {quoted(name)}: there is no such class, only "
+                f"{listed([quoted(known) for known in shown.classes])}."
             )
         said[name.strip()] = text.strip()
     described = tuple(said.values()) if arguments.describe else ()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _OF_SPLITS = ("omniglot", "photos")
+# Names that are no paths.
+DATASETS = (*_OF_SPLITS, "lake", "invented")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import (
+    TAKE_PHOTOS,
     Status,
     add_preset,
     at_least,
+    check_outputs,
     names,
     output_file,
     seed,
@@ -20,7 +22,7 @@ from fewshot.cli.arguments import (
     write_json,
     write_text,
 )
-from fewshot.cli.datasets import Dataset, add_dataset, add_query_dataset, load_domains
+from fewshot.cli.datasets import DATASETS, Dataset, add_dataset, add_query_dataset, load_domains
 from fewshot.cli.settings import add_settings, settings_of
 from fewshot.types import InputError
 
@@ -43,6 +45,9 @@ EXAMPLES = """\
   python -m fewshot evaluate --data omniglot --ways 5 --shots 1-5 --against prototype
   python -m fewshot evaluate --dataset drawn.zip --query-dataset photographed.zip \\
       --ways 5 --methods prototype,tca --against prototype"""
+ALIKE = (
+    "Where every episode comes out alike, ± is what so few different pictures leave open at 95 %."
+)
 DEFAULT_METHODS = ["pixels", "siamese", "triplet", "prototype", "finetune"]
 # How episodes are drawn, where they are, unless something else is asked for.
 DRAWN = {"ways": [20], "shots": [1], "queries": 1, "episodes": 1000, "within_alphabet": False}
@@ -106,12 +111,12 @@ def run(arguments: argparse.Namespace) -> None:
     from fewshot.evaluation import Evaluator
     from fewshot.evaluation_results import as_csv
     from fewshot.methods import get_method
+    from fewshot.remarks import photographed
     from fewshot.report import evaluation_conditions
 
     for name in arguments.methods:
         get_method(name)  # found out before anything is loaded
-    if arguments.json and arguments.json == arguments.csv:
-        raise InputError(f"--json and --csv both name {arguments.json}: give each its own file.")
+    check_outputs(arguments)
     if arguments.queries_only and not arguments.distort:
         raise InputError("--queries-only says what --distort changes: give that, too.")
     settings = settings_of(arguments)
@@ -133,12 +138,20 @@ def run(arguments: argparse.Namespace) -> None:
     facts = evaluation_conditions(
         arguments.preset, settings, arguments.model, arguments.against, arguments.seed
     )
-    runs = _run_all(evaluator, tasks)
-    for sentence in loaded.skipped:
+    runs, stopped = _run_all(evaluator, tasks)
+    drawn = pool.pictures if arguments.preset == "drawings" else ()
+    said = [*loaded.skipped, photographed(drawn, TAKE_PHOTOS), *evaluator.cautions]
+    if any(_alike(result) for _, result in runs):
+        said.append(ALIKE)
+    for sentence in filter(None, said):
         print(sentence, file=sys.stderr)
     if arguments.json:
         classes = pool.classes
-        reports = [result.as_json(protocol | facts, classes) for protocol, result in runs]
+        last = len(runs) - 1
+        reports = [
+            result.as_json(protocol | facts, classes, stopped=stopped and number == last)
+            for number, (protocol, result) in enumerate(runs)
+        ]
         write_json(reports[0] if len(tasks) == 1 else {"runs": reports}, arguments.json)
     if arguments.csv:
         write_text(as_csv(runs), arguments.csv)
@@ -163,8 +176,8 @@ def _completed(arguments: argparse.Namespace) -> argparse.Namespace:
     return argparse.Namespace(**{**vars(arguments), **DRAWN, **given})
 
 
-def _run_all(evaluator: Evaluator, tasks: list[Task]) -> list[tuple[dict, Evaluation]]:
-    """Every task's protocol and figures, printed as they come.
+def _run_all(evaluator: Evaluator, tasks: list[Task]) -> tuple[list[tuple[dict, Evaluation]], bool]:
+    """Every task's protocol and figures, printed as they come; and whether the last was stopped.
 
     Ctrl-C ends with the figures so far; a second one, or one while embedding, at once.
     """
@@ -185,7 +198,12 @@ def _run_all(evaluator: Evaluator, tasks: list[Task]) -> list[tuple[dict, Evalua
             if stop:
                 print("Stopped: these are the figures of the episodes so far.", file=sys.stderr)
                 break
-    return runs
+    return runs, bool(stop)
+
+
+def _alike(result: Evaluation) -> bool:
+    """Whether all episodes of some method have the same accuracy."""
+    return any(len(set(a.tolist())) == 1 < len(a) for a in result.accuracies.values())
 
 
 def _distorted(arguments: argparse.Namespace, pool: Pool, tasks: list[Task]):
@@ -226,16 +244,23 @@ def _half(half: float) -> str:
 
 
 def _ways(text: str) -> list[int | None]:
-    return [None] if text == "all" else [at_least(2)(part) for part in text.split(",")]
+    return [None] if text == "all" else _numbers(2, text.split(","), text)
 
 
 def _shots(text: str) -> list[int | tuple[int, int]]:
     if "-" in text:
-        least, most = (at_least(1)(part) for part in text.split("-", 1))
+        least, most = _numbers(1, text.split("-", 1), text)
         if most < least:
             raise argparse.ArgumentTypeError(f"“{text}” runs backwards: give the fewer first")
         return [(least, most)]
-    return [at_least(0)(part) for part in text.split(",")]
+    return _numbers(0, text.split(","), text)
+
+
+def _numbers(least: int, parts: list[str], text: str) -> list[int]:
+    """The parts of an option's text as whole numbers."""
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f"“{text}” lacks a number at a comma or dash")
+    return [at_least(least)(part) for part in parts]
 
 
 def _shown(shots: int | tuple[int, int]) -> str:
@@ -244,7 +269,9 @@ def _shown(shots: int | tuple[int, int]) -> str:
 
 def _named(dataset: str) -> str:
     """A data set by its own name, or its file's or folder's."""
-    return Path(dataset).name or Path(dataset).resolve().name
+    name = Path(dataset).name or Path(dataset).resolve().name
+    # A folder that is called like one of them is another thing.
+    return f"{name}/" if name in DATASETS and dataset not in DATASETS else name
 
 
 def _tasks(arguments: argparse.Namespace, loaded: Dataset) -> list[Task]:

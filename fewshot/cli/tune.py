@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "triplet and clip-adapter; the plans of the others stay as they are",
     )
     parser.add_argument(
-        "--episodes", type=at_least(10), default=200, help="of each protocol (default 200)"
+        "--episodes",
+        type=at_least(10),
+        default=200,
+        help="of each protocol, at least 10 (default 200)",
     )
     parser.add_argument(
         "--last-block",

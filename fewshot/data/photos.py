@@ -63,7 +63,10 @@ def load_photos(folder: Path) -> Photos:
     archive, table = folder / "photos.zip", folder / "classes.csv"
     for path in (archive, table):
         if not path.is_file():
-            raise InputError(f"There is no {path.name} in {folder}.")
+            raise InputError(
+                f"There is no {path.name} in {folder}: name a folder that holds photos.zip, with "
+                "photos/<wnid>/<file>, and classes.csv, with the columns wnid and names."
+            )
     try:
         with table.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

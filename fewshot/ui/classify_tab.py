@@ -12,6 +12,7 @@ from gradio.events import Dependency
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.presets import PRESETS, get_preset
+from fewshot.remarks import photographed, remarks
 from fewshot.report import conditions
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
 from fewshot.ui.arrivals import ALL_ARRIVED
@@ -31,14 +32,13 @@ from fewshot.ui.changes import any_change
 from fewshot.ui.classes_panel import ClassesPanel
 from fewshot.ui.engine import Step, compare_in_steps, settings_of
 from fewshot.ui.errors import sentence, shown
-from fewshot.ui.kind import wire_kind
+from fewshot.ui.kind import CHOOSE_PHOTOS, wire_kind
 from fewshot.ui.look_run import given_in_steps, run_look
 from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_watch
 from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js, wire_taking_back
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.reload import CLASSIFY_GIVEN, classify_again, outlive_reload
-from fewshot.ui.remarks import photographed, remarks
 from fewshot.ui.results import results_of
 from fewshot.ui.settings_panel import (
     MODEL_GIVEN,
@@ -280,7 +280,8 @@ def run_engine(
                     learns and choices.transductive,
                     learns and choices.last_block and preset == "photos",
                 )
-                unfit = photographed(support.pictures) if preset == "drawings" else ""
+                drawn = support.pictures if preset == "drawings" else ()
+                unfit = photographed(drawn, CHOOSE_PHOTOS)
                 message = notice(escaped(unfit), "problem") if unfit else ""
                 # What an example shows is no news once its queries are gone.
                 message += about if any(results.answers) else ""

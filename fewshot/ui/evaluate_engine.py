@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from fewshot.presets import get_preset
+from fewshot.remarks import photographed
 from fewshot.report import evaluation_conditions
 from fewshot.types import InputError
 from fewshot.ui import clip_files
@@ -13,7 +14,7 @@ from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import load_data
 from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, without_tables
 from fewshot.ui.evaluate_request import METHOD_TITLES, Request
-from fewshot.ui.remarks import photographed
+from fewshot.ui.kind import CHOOSE_PHOTOS
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 EPISODES_AT_ONCE = 25
@@ -56,7 +57,8 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         yield Step(share, "Embedding the pictures")
 
     facts = evaluation_conditions(request.preset, settings, model, request.against, request.seed)
-    remark = photographed(pool.pictures) if request.preset == "drawings" else ""
+    drawn = pool.pictures if request.preset == "drawings" else ()
+    remark = photographed(drawn, CHOOSE_PHOTOS)
     album = Album(pool.pictures, pool.labels)
     left_out = (*absent, *data.skipped)
     done, confusions = [], {}

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 import gradio as gr
 from gradio.events import Dependency
 
+from fewshot.remarks import evenly, photographed
 from fewshot.types import InputError, Picture
 from fewshot.ui import clip_files, inputs
 from fewshot.ui.changes import any_change
 from fewshot.ui.classes_panel import ClassesPanel
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import QUIET, escaped, notice
-from fewshot.ui.remarks import evenly, photographed
 from fewshot.ui.settings_panel import SettingsPanel
+
+# What to do where photos are taken for drawings.
+CHOOSE_PHOTOS = "choose Photos under “Kind of pictures”"
 
 
 def wire_kind(
@@ -56,7 +59,7 @@ def kind_note(preset: str, model: str | None, zipped: str, *galleries: inputs.Ga
         said = f"Photos are looked at through CLIP. {escaped(found.sentence)}"
         return notice(said, "problem")
     try:
-        said = photographed(_some(zipped, galleries))
+        said = photographed(_some(zipped, galleries), CHOOSE_PHOTOS)
     except InputError:  # who classifies will be told
         return ""
     return notice(escaped(said), "problem") if said else ""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from fewshot.class_names import MAX_CLASS_NAME
+from fewshot.remarks import some
 from fewshot.types import Comparison, MethodResult
 from fewshot.ui.cards import TOP, bars
 from fewshot.ui.heat_map import MOST_ROWS
 from fewshot.ui.markup import escaped, image, notice
 from fewshot.ui.name_list import NameList
-from fewshot.ui.remarks import some
 from fewshot.ui.results import Results
 from fewshot.ui.similarities import text_map
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fewshot.class_names import listed
 from fewshot.types import Comparison, MethodResult, Picture, SupportSet
 from fewshot.ui.engine import TITLES, without_baseline
 from fewshot.ui.files import thumbnail
 from fewshot.ui.heat_map import MOST_COLUMNS, strongest_rows
-from fewshot.ui.markup import listed, number
+from fewshot.ui.markup import number
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
-from fewshot.class_names import quoted
+from fewshot.class_names import listed, quoted
 from fewshot.types import Comparison, Picture, SupportSet
-from fewshot.ui.markup import listed
 
 T = TypeVar("T")
 MOST_NAMED = 3  # pictures of a kind
@@ -27,11 +27,23 @@ def remarks(comparison: Comparison, support: SupportSet) -> list[str]:
         comparison: what came of it.
         support: what was shown.
     """
-    blank = [blank.name for blank in comparison.without_ink if blank.query is None]
-    said = [blank_supports(blank), in_two_classes(support)]
+    said = [blank_supports(_blank(comparison, asked=False)), in_two_classes(support)]
     if "clip" in comparison.results:
         said.append(alike_to_clip(support))
     return [sentence for sentence in said if sentence]
+
+
+def blank_queries(comparison: Comparison) -> str:
+    """On pictures asked about in which no drawing was found; nothing without any."""
+    names = _blank(comparison, asked=True)
+    if not names:
+        return ""
+    it = "it" if len(names) == 1 else "them"
+    return f"No drawing was found in {some(names)}: what is said of {it} rests on nothing."
+
+
+def _blank(comparison: Comparison, *, asked: bool) -> list[str]:
+    return [one.name for one in comparison.without_ink if (one.query is not None) == asked]
 
 
 def blank_supports(names: Sequence[str]) -> str:
@@ -68,17 +80,27 @@ def alike_to_clip(support: SupportSet) -> str:
     return ""
 
 
-def photographed(pictures: Sequence[Picture]) -> str:
-    """On photos that are taken for drawings; nothing where they are drawings."""
+def photographed(pictures: Sequence[Picture], remedy: str) -> str:
+    """On photos that are taken for drawings; nothing where they are drawings.
+
+    Args:
+        pictures: that are to be drawings.
+        remedy: what to do about it, where they are not: "choose …".
+    """
     from fewshot.encoders.ink import half_tones
 
     some = evenly(pictures)
     if not some or np.median([half_tones(one.pixels) for one in some]) < PHOTOGRAPHIC:
         return ""
-    return (
-        "These look like photos, and as drawings only their outlines are seen: choose Photos "
-        "under “Kind of pictures”."
-    )
+    return f"These look like photos, and as drawings only their outlines are seen: {remedy}."
+
+
+def also_of_kind(
+    comparison: Comparison, support: SupportSet, preset: str, remedy: str
+) -> Comparison:
+    """With a first caution where photos were taken for drawings; see :func:`photographed`."""
+    said = photographed(support.pictures, remedy) if preset == "drawings" else ""
+    return replace(comparison, cautions=(said, *comparison.cautions)) if said else comparison
 
 
 def evenly(things: Sequence[T]) -> list[T]:
