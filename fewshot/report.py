@@ -73,8 +73,8 @@ def as_json(
     Each prediction has "label", "probabilities" by class, "milliseconds", and "neighbours", the
     nearest support pictures with their cosine similarity. Beside them "encoders", by method where
     its encoder's weights come from, "cautions", sentences on where not to trust one, "without_ink",
-    the pictures in which no drawing was found, and "left_out", a sentence for each file of the
-    support set that could not be used, and ``run_with``, which :func:`conditions` gives.
+    the pictures in which no drawing was found, and "left_out", a sentence for each file that could
+    not be used, and ``run_with``, which :func:`conditions` gives.
     """
     pairs = zip(comparison.classes, comparison.descriptions, strict=False)
     described = {name: text for name, text in pairs if text}

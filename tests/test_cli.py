@@ -560,7 +560,8 @@ def test_classify_has_what_the_page_has_under_settings(support_zip, tmp_path, ca
     assert (settings["temperature"], settings["entropy_weight"], settings["steps"]) == (7, 0.3, 9)
     assert settings["transductive"] and settings["model"] == model
     assert report["descriptions"] == {"Oru": "with two dots"}
-    assert "NAME" not in refused(capsys, *arguments, "--describe", "Nobody=x")
+    line = refused(capsys, *arguments, "--describe", "Nobody=x")
+    assert "'Nobody': there is no such class, only 'Mishal', 'Oru', 'Pelo' and 2 more." in line
     assert "templates “nope”" in refused(capsys, *arguments, "--prompts", "nope")
 
 

@@ -124,8 +124,9 @@ def _queries(paths: list[Path]) -> tuple[list[Picture], list[str]]:
 def _support(arguments: argparse.Namespace) -> tuple[SupportSet, tuple[str, ...]]:
     """What is shown, descriptions included, and a sentence for each file left out of it."""
     from fewshot.class_folders import read_class_folders
-    from fewshot.class_names import class_names, listed, quoted
+    from fewshot.class_names import class_names, quoted
     from fewshot.images import support_set
+    from fewshot.remarks import some
 
     skipped: tuple[str, ...] = ()
     if arguments.names:
@@ -144,8 +145,7 @@ def _support(arguments: argparse.Namespace) -> tuple[SupportSet, tuple[str, ...]
             )
         if name.strip() not in said:
             raise InputError(
-                f"--describe {quoted(name)}: there is no such class, only "
-                f"{listed([quoted(known) for known in shown.classes])}."
+                f"--describe {quoted(name)}: there is no such class, only {some(shown.classes)}."
             )
         said[name.strip()] = text.strip()
     described = tuple(said.values()) if arguments.describe else ()
