@@ -57,8 +57,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         yield Step(share, "Embedding the pictures")
 
     facts = evaluation_conditions(request.preset, settings, model, request.against, request.seed)
-    drawn = pool.pictures if request.preset == "drawings" else ()
-    remark = photographed(drawn, CHOOSE_PHOTOS)
+    remark = photographed(pool.pictures if request.preset == "drawings" else (), CHOOSE_PHOTOS)
     album = Album(pool.pictures, pool.labels)
     left_out = (*absent, *data.skipped)
     done, confusions = [], {}
