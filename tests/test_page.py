@@ -1543,6 +1543,53 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     assert min(box["width"] for box in cells.evaluate_all(BOXES)) > 300
 
 
+@pytest.mark.parametrize(
+    ("width", "fits"), [(1280, True), (1024, True), (900, False), (390, False)]
+)
+def test_a_table_that_does_not_fit_says_that_it_scrolls(
+    open_page: Callable[..., Page], width: int, fits: bool
+) -> None:
+    page = open_page(width, 800)
+    page.click("#example-alphabet")
+    frame = page.locator(".table-frame")
+    expect(frame).to_be_visible(timeout=WAIT)
+    hint = "frame => getComputedStyle(frame.nextElementSibling, '::after').content"
+    assert frame.evaluate("frame => frame.scrollWidth <= frame.clientWidth") is fits
+    assert ("The table scrolls sideways" in frame.evaluate(hint)) is not fits
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_the_titles_of_examples_stay_in_their_buttons(
+    open_page: Callable[..., Page], width: int
+) -> None:
+    page = open_page(width, 800)
+    outside = "all => all.filter(one => one.scrollWidth > one.clientWidth).length"
+    assert page.locator("#examples button").count() == 7
+    assert page.locator("#examples button").evaluate_all(outside) == 0
+    assert overflow(page) <= 0
+
+
+def test_a_run_that_waits_for_uploads_says_so(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    with held(page, "upload?") as asked:
+        page.set_input_files("#queries input[type=file]", drawings(14, range(4, 5)))
+        while not asked:
+            page.wait_for_timeout(50)
+        page.click("#classify")
+        expect(page.locator("#progress")).to_contain_text("Waiting for the files")
+    expect(page.locator("tr[data-query]")).to_have_count(2, timeout=WAIT)
+    open_tab(page, "Names alone")
+    page.fill("#names textarea", "heart\nstar")
+    upload(page, "#names-queries", drawings(4, range(7, 8)))
+    with held(page, "upload?") as asked:
+        page.set_input_files("#names-queries input[type=file]", drawings(14, range(4, 5)))
+        while not asked:
+            page.wait_for_timeout(50)
+        page.click("#find-names")
+        expect(page.locator("#names-progress")).to_contain_text("Waiting for the files")
+    expect(page.locator("#names-message")).to_contain_text("2 names, 2 pictures", timeout=WAIT)
+
+
 def test_the_crosses_leave_the_pictures_in_sight(
     window: BrowserContext, page_url: str, drawings: Callable
 ) -> None:

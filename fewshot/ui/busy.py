@@ -77,8 +77,13 @@ class RunButtons:
     @property
     def waiting_js(self) -> str:
         """For the browser alone: asked to run. What does not run yet cannot be stopped yet."""
-        waiting = [gr.skip(), progress_bar("Waiting for the engine"), *self._starters(False)]
-        return f"() => {{ {_BEGUN} return {json.dumps(waiting)}; }}"
+        files, engine = (progress_bar(f"Waiting for the {what}") for what in ("files", "engine"))
+        rest = json.dumps(self._starters(False))
+        return f"""() => {{
+          {_BEGUN}
+          const bar = globalThis.uploads > 0 ? {json.dumps(files)} : {json.dumps(engine)};
+          return [{json.dumps(gr.skip())}, bar, ...{rest}];
+        }}"""
 
     def _starters(self, interactive: bool) -> list[Any]:
         return [gr.update(interactive=interactive)] * len(self.starters)

@@ -137,6 +137,8 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     }
     # Of the listeners to one click each waits for the one before.
     classify.click(**wait)
+    # Gradio itself does not wait for files that are added to a gallery which has some.
+    classify.click(**ALL_ARRIVED)
     classify.click(None, None, unsent, js=unsent_js("#given"), **QUIET)
     classify.click(**ask)
     # All examples share their listeners: a browser takes time over each as the page opens.

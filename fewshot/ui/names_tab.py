@@ -12,6 +12,7 @@ import numpy as np
 from fewshot.prompts import template_sets, templates
 from fewshot.types import SupportSet
 from fewshot.ui import clip_files, inputs
+from fewshot.ui.arrivals import UPLOADS_OVER
 from fewshot.ui.busy import (
     STOPPED,
     RunButtons,
@@ -93,6 +94,7 @@ def build_names_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
     stopping = stop_flag()
     buttons = RunButtons(stop, progress, [ask])
     ask.click(None, None, buttons.outputs, js=buttons.waiting_js, **QUIET)
+    ask.click(**UPLOADS_OVER)
     ask.click(None, None, unsent, js=unsent_js("#pad-names"), **QUIET)
     ask.click(None, held, outdated.asked, js=outdated.asked_js, **QUIET)
     run = ask.click(
