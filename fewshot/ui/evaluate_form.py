@@ -107,7 +107,7 @@ def form_again(kept: str) -> list[Any]:
         return [gr.skip()] * len(names)
     given = dict(zip(names, values, strict=True))
     zip_path, methods, titles = given["zip_path"], given["methods"], tuple(METHOD_TITLES)
-    if zip_path and not still_here([zip_path]):
+    if given["source"] == OWN_ZIP and zip_path and not still_here([zip_path]):
         gr.Warning("Your zip is no longer kept here: add it again.")
     believable = {
         "source": given["source"] in tuple(SOURCES),
