@@ -184,7 +184,7 @@ def _run_all(evaluator: Evaluator, tasks: list[Task]) -> tuple[list[tuple[dict, 
     status, runs, stop = Status(), [], []
     embedded = evaluator.embed([episodes for _, episodes in tasks], status)
     with stopping(stop):
-        for protocol, episodes in tasks:
+        for number, (protocol, episodes) in enumerate(tasks, start=1):
             steps = evaluator.steps(episodes, embedded, status)
             result = next(steps)
             while not stop and (further := next(steps, None)):
@@ -195,10 +195,11 @@ def _run_all(evaluator: Evaluator, tasks: list[Task]) -> tuple[list[tuple[dict, 
             for score in result.scores:
                 print(_line(score, protocol["ways"]))
             runs.append((protocol, result))
-            if stop:
+            more = number < len(tasks) or result.scores[0].episodes < len(episodes)
+            if stop and more:
                 print("Stopped: these are the figures of the episodes so far.", file=sys.stderr)
-                break
-    return runs, bool(stop)
+                return runs, True
+    return runs, False
 
 
 def _alike(result: Evaluation) -> bool:
