@@ -446,7 +446,7 @@ def test_an_interval_without_spread_is_explained(capsys, tmp_path):
     assert main([*evaluate, "--methods", "prototype"]) == 0
     printed = capsys.readouterr()
     assert "100.00 ± 39.30 %" in printed.out  # 1 - 0.05 ** (1 / 6)
-    assert "Where every episode comes out alike" in printed.err
+    assert "Where nothing differs from episode to episode" in printed.err
 
 
 def test_a_folder_called_like_a_known_data_set_is_another(data, capsys, tmp_path, monkeypatch):

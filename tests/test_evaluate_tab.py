@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -28,11 +29,12 @@ from fewshot.ui.busy import RunButtons
 from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import Data, load_data
 from fewshot.ui.evaluate_engine import evaluate_in_steps
-from fewshot.ui.evaluate_panel import EvaluatePanel, pictures_of_cell
+from fewshot.ui.evaluate_panel import EvaluatePanel, finished, pictures_of_cell
 from fewshot.ui.evaluate_plots import ABOVE, BELOW, COLOURS, UP_TO, bar_frame, line_frame, plots_of
 from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Report, confusion_of
 from fewshot.ui.evaluate_request import METHOD_TITLES, MOST_SHOWN, Request
 from fewshot.ui.evaluate_results import matrix_html, pictures_html, scores_html, summary
+from fewshot.ui.markup import escaped
 
 WAIT = 60_000
 # No encoder to load, and hardly a wait.
@@ -125,6 +127,33 @@ def test_all_that_is_embedded_counts_as_one(monkeypatch: pytest.MonkeyPatch) -> 
     shares = [s.share for s in evaluate_in_steps(request) if getattr(s, "what", "")[:5] == "Embed"]
     # Half of it is fine-tuning's, and half of that are views of the pictures.
     assert shares == sorted(shares) and {0, 0.25, 0.5} < set(shares) and shares[-1] < 1
+
+
+def test_classes_that_the_small_clip_was_trained_on_are_told_of(zip_of: Callable) -> None:
+    names = ("Goldfish", "gargle")  # one of the card's nouns
+    own = zip_of("own.zip", 2, 3)
+    renamed = Path(own).with_name("renamed.zip")
+    with zipfile.ZipFile(own) as old, zipfile.ZipFile(renamed, "w") as new:
+        for name in old.namelist():
+            place = names[name.split("/")[-2] == old.namelist()[0].split("/")[-2]]
+            new.writestr(f"{place}/{Path(name).name}", old.read(name))
+    asked = {"source": "zip", "zip_path": str(renamed), "ways": 2, "queries": 1, "episodes": 4}
+    request = Request(**asked, methods=("prototype",), preset="photos", against=None)
+    report = reports(request)[-1]
+    said = "It was trained on other photos of 'Goldfish': what is measured on such classes is no"
+    assert len(report.cautions) == 2 and report.cautions[1].startswith(said)
+    assert escaped(said) in finished(report, "")[0]
+    drawn = reports(replace(request, preset="drawings"))[-1]
+    assert drawn.cautions == ()
+
+
+def test_an_interval_without_spread_is_explained() -> None:
+    from fewshot.evaluation_results import ALIKE
+
+    report = reports(Request(methods=("prototype",), ways=2, episodes=3, against=None))[-1]
+    assert report.runs[0][1].scores[0].accuracy == 1 and report.explained == ALIKE
+    assert ALIKE in finished(report, "")[0]
+    assert reports(Request(**QUICK))[-1].explained == ""
 
 
 def test_a_sweep_goes_as_far_as_the_data() -> None:

@@ -25,7 +25,7 @@ from fewshot.data.omniglot import load_omniglot
 from fewshot.encoders import get_encoder
 from fewshot.episodes import Protocol, draw_episodes, names_episode
 from fewshot.evaluation import Evaluator
-from fewshot.evaluation_results import as_csv
+from fewshot.evaluation_results import Evaluation, MethodScore, as_csv
 from fewshot.methods import METHODS, Settings
 from fewshot.metrics import mean_interval
 from fewshot.types import InputError, Support
@@ -281,6 +281,17 @@ def test_an_interval_that_one_episode_has_none_of_is_null(pool):
     mean, half = report["results"][1]["difference"]
     assert mean == run.scores[1].accuracy - run.scores[0].accuracy
     assert half is None
+
+
+def test_what_is_the_same_in_all_episodes_is_noticed():
+    accuracies = {"a": np.array([0.5, 0.75]), "b": np.array([0.25, 0.5]), "c": np.array([1.0, 0.9])}
+    score = MethodScore("a", 0.6, 0.1, 2, 8, 9.0, 1.0, 0.0)
+    others = [replace(score, method=name, against="c") for name in ("a", "b")]
+    assert not Evaluation([*others, replace(score, method="c")], {}, accuracies).alike
+    # A quarter apart in both.
+    assert Evaluation([others[0], replace(others[1], against="a")], {}, accuracies).alike
+    assert Evaluation([score], {}, {"a": np.array([0.25, 0.25])}).alike
+    assert not Evaluation([score], {}, {"a": np.array([0.25])}).alike  # one episode has no others
 
 
 def test_csv_has_a_line_for_each_result(pool):

@@ -1569,6 +1569,21 @@ def test_the_titles_of_examples_stay_in_their_buttons(
     assert overflow(page) <= 0
 
 
+def test_what_has_the_focus_is_seen_to_have_it(fresh: Page) -> None:
+    """Fields and choices, too, whose ring Gradio takes away; of a choice its label shows it."""
+    fresh.locator("#examples button").last.focus()
+    ringed = """() => {
+      const own = document.activeElement;
+      const shown = own.type === "radio" ? own.closest("label") : own;
+      return [own.type, getComputedStyle(shown).outlineStyle !== "none"];
+    }"""
+    seen = []
+    for _ in range(4):
+        fresh.keyboard.press("Tab")
+        seen.append(fresh.evaluate(ringed))
+    assert seen == [["radio", True], ["radio", True], ["textarea", True], ["submit", True]]
+
+
 def test_a_run_that_waits_for_uploads_says_so(page: Page, drawings: Callable) -> None:
     two_classes(page, drawings)
     with held(page, "upload?") as asked:

@@ -45,9 +45,6 @@ EXAMPLES = """\
   python -m fewshot evaluate --data omniglot --ways 5 --shots 1-5 --against prototype
   python -m fewshot evaluate --dataset drawn.zip --query-dataset photographed.zip \\
       --ways 5 --methods prototype,tca --against prototype"""
-ALIKE = (
-    "Where every episode comes out alike, ± is what so few different pictures leave open at 95 %."
-)
 DEFAULT_METHODS = ["pixels", "siamese", "triplet", "prototype", "finetune"]
 # How episodes are drawn, where they are, unless something else is asked for.
 DRAWN = {"ways": [20], "shots": [1], "queries": 1, "episodes": 1000, "within_alphabet": False}
@@ -109,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print a table; write JSON where asked."""
     from fewshot.evaluation import Evaluator
-    from fewshot.evaluation_results import as_csv
+    from fewshot.evaluation_results import ALIKE, as_csv
     from fewshot.methods import get_method
     from fewshot.remarks import photographed
     from fewshot.report import evaluation_conditions
@@ -141,7 +138,7 @@ def run(arguments: argparse.Namespace) -> None:
     runs, stopped = _run_all(evaluator, tasks)
     drawn = pool.pictures if arguments.preset == "drawings" else ()
     said = [*loaded.skipped, photographed(drawn, TAKE_PHOTOS), *evaluator.cautions]
-    if any(_alike(result) for _, result in runs):
+    if any(result.alike for _, result in runs):
         said.append(ALIKE)
     for sentence in filter(None, said):
         print(sentence, file=sys.stderr)
@@ -200,11 +197,6 @@ def _run_all(evaluator: Evaluator, tasks: list[Task]) -> tuple[list[tuple[dict, 
                 print("Stopped: these are the figures of the episodes so far.", file=sys.stderr)
                 return runs, True
     return runs, False
-
-
-def _alike(result: Evaluation) -> bool:
-    """Whether all episodes of some method have the same accuracy."""
-    return any(len(set(a.tolist())) == 1 < len(a) for a in result.accuracies.values())
 
 
 def _distorted(arguments: argparse.Namespace, pool: Pool, tasks: list[Task]):

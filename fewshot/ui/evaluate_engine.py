@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from fewshot.presets import get_preset
-from fewshot.remarks import photographed
+from fewshot.remarks import photographed, some
 from fewshot.report import evaluation_conditions
 from fewshot.types import InputError
 from fewshot.ui import clip_files
@@ -15,6 +16,10 @@ from fewshot.ui.evaluate_data import load_data
 from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, without_tables
 from fewshot.ui.evaluate_request import METHOD_TITLES, Request
 from fewshot.ui.kind import CHOOSE_PHOTOS
+from fewshot.ui.known_names import known_names
+
+if TYPE_CHECKING:
+    from fewshot.evaluation import Evaluator
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 EPISODES_AT_ONCE = 25
@@ -40,6 +45,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
     from fewshot.embedding_cache import AT_ONCE
     from fewshot.episodes import draw_episodes
     from fewshot.evaluation import Evaluator
+    from fewshot.evaluation_results import ALIKE
 
     model = clip_files.offered(request.model)
     drawn = [
@@ -60,7 +66,8 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
     remark = photographed(pool.pictures if request.preset == "drawings" else (), CHOOSE_PHOTOS)
     album = Album(pool.pictures, pool.labels)
     left_out = (*absent, *data.skipped)
-    done, confusions = [], {}
+    cautions = (*evaluator.cautions, *_trained_on(evaluator, pool.classes))
+    done, confusions, explained = [], {}, ""
     for number, (protocol, episodes) in enumerate(zip(protocols, drawn, strict=True)):
         asked = {"ways": protocol.ways, "shots": protocol.shots, "queries": protocol.queries}
         asked |= {"within_group": protocol.within_group, "episodes": request.episodes}
@@ -69,13 +76,26 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         for evaluation in evaluator.steps(portions, embedded):
             for method in evaluation.confusion:
                 confusions[number, method] = confusion_of(evaluation, method)
+            explained = ALIKE if evaluation.alike else explained
             run = (data.facts | asked | facts, without_tables(evaluation))
             yield Report(
                 (*done, run), dict(confusions), pool.classes, len(pool.pictures),
                 *album.shown(confusions.values()), left_out, request.episodes, len(protocols),
-                evaluator.cautions, remark,
+                cautions, remark, explained,
             )  # fmt: skip
         done.append(run)
+
+
+def _trained_on(evaluator: Evaluator, classes: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where some classes are known to the small embedded CLIP, which is cautioned of."""
+    nouns = {name.casefold() for name in known_names().get("nouns", ())}
+    seen = [name for name in classes if name.casefold() in nouns]
+    if not (seen and evaluator.cautions):
+        return ()
+    return (
+        f"It was trained on other photos of {some(seen)}: what is measured on such classes is no "
+        "few-shot accuracy.",
+    )
 
 
 def _at_hand(request: Request) -> tuple[list[str], tuple[str, ...]]:

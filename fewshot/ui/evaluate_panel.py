@@ -116,7 +116,7 @@ def build_evaluate_panel() -> EvaluatePanel:
 def so_far(report: Report, sweep: str) -> list[Any]:
     """Updates for the panel's outputs while a run goes on."""
     disabled = gr.update(interactive=False)
-    message = _remark(report) + notice(escaped(summary(report)) + _cautions(report))
+    message = _remark(report) + notice(escaped(summary(report)) + _read_with(report))
     plots = evaluate_plots.plots_of(report, sweep, going_on=True)
     rest = [gr.skip(), "", "", disabled, disabled, gr.skip()]
     return [message, scores_html(report, going_on=True), *plots, *rest]
@@ -126,7 +126,7 @@ def finished(report: Report, sweep: str) -> list[Any]:
     """Updates for the panel's outputs at the end of a run."""
     from fewshot.evaluation_results import as_csv
 
-    message = escaped(summary(report, stopped=not report.complete)) + _cautions(report)
+    message = escaped(summary(report, stopped=not report.complete)) + _read_with(report)
     if report.skipped:
         message += f"<p>Left out:</p>{several(report.skipped)}"
     choices = confusion_choices(report)
@@ -153,11 +153,9 @@ def _remark(report: Report) -> str:
     return notice(escaped(report.remark), "warning") if report.remark else ""
 
 
-def _cautions(report: Report) -> str:
-    if not report.cautions:
-        return ""
-    said = clip_files.cautioned(report.cautions, "under Settings in the Classify tab")
-    return f"<p>{escaped(said)}</p>"
+def _read_with(report: Report) -> str:
+    cautions = clip_files.cautioned(report.cautions, "under Settings in the Classify tab")
+    return "".join(f"<p>{escaped(said)}</p>" for said in (report.explained, cautions) if said)
 
 
 def plots_again(report: Report, sweep: str) -> list[Any]:

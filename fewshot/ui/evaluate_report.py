@@ -53,6 +53,7 @@ class Report:
         planned: runs that were asked for.
         cautions: sentences that say where not to trust an encoder that took part.
         remark: a sentence on the pictures that the figures should be read with, or empty.
+        explained: a sentence on how the figures are to be read, or empty.
     """
 
     runs: tuple[tuple[dict, Evaluation], ...]
@@ -66,6 +67,7 @@ class Report:
     planned: int
     cautions: tuple[str, ...] = ()
     remark: str = ""
+    explained: str = ""
 
     @property
     def share(self) -> float:
