@@ -80,13 +80,16 @@ def alike_to_clip(support: SupportSet) -> str:
     return ""
 
 
-def photographed(pictures: Sequence[Picture], remedy: str) -> str:
-    """On photos that are taken for drawings; nothing where they are drawings.
+def photographed(pictures: Sequence[Picture], preset: str, remedy: str) -> str:
+    """On photos that are taken for drawings; nothing where they are drawings, or taken for photos.
 
     Args:
-        pictures: that are to be drawings.
-        remedy: what to do about it, where they are not: "choose …".
+        pictures: some of those that were given.
+        preset: a name in PRESETS, what they are taken for.
+        remedy: what to do about it: "choose …".
     """
+    if preset != "drawings":
+        return ""
     from fewshot.encoders.ink import half_tones
 
     some = evenly(pictures)
@@ -95,11 +98,11 @@ def photographed(pictures: Sequence[Picture], remedy: str) -> str:
     return f"These look like photos, and as drawings only their outlines are seen: {remedy}."
 
 
-def also_of_kind(
+def with_photos_told(
     comparison: Comparison, support: SupportSet, preset: str, remedy: str
 ) -> Comparison:
     """With a first caution where photos were taken for drawings; see :func:`photographed`."""
-    said = photographed(support.pictures, remedy) if preset == "drawings" else ""
+    said = photographed(support.pictures, preset, remedy)
     return replace(comparison, cautions=(said, *comparison.cautions)) if said else comparison
 
 

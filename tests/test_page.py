@@ -1585,23 +1585,21 @@ def test_what_has_the_focus_is_seen_to_have_it(fresh: Page) -> None:
 
 
 def test_a_run_that_waits_for_uploads_says_so(page: Page, drawings: Callable) -> None:
+    def press_during_upload(gallery: str, button: str, progress: str) -> None:
+        with held(page, "upload?") as asked:
+            page.set_input_files(f"{gallery} input[type=file]", drawings(14, range(4, 5)))
+            while not asked:
+                page.wait_for_timeout(50)
+            page.click(button)
+            expect(page.locator(progress)).to_contain_text("Waiting for the files")
+
     two_classes(page, drawings)
-    with held(page, "upload?") as asked:
-        page.set_input_files("#queries input[type=file]", drawings(14, range(4, 5)))
-        while not asked:
-            page.wait_for_timeout(50)
-        page.click("#classify")
-        expect(page.locator("#progress")).to_contain_text("Waiting for the files")
+    press_during_upload("#queries", "#classify", "#progress")
     expect(page.locator("tr[data-query]")).to_have_count(2, timeout=WAIT)
     open_tab(page, "Names alone")
     page.fill("#names textarea", "heart\nstar")
     upload(page, "#names-queries", drawings(4, range(7, 8)))
-    with held(page, "upload?") as asked:
-        page.set_input_files("#names-queries input[type=file]", drawings(14, range(4, 5)))
-        while not asked:
-            page.wait_for_timeout(50)
-        page.click("#find-names")
-        expect(page.locator("#names-progress")).to_contain_text("Waiting for the files")
+    press_during_upload("#names-queries", "#find-names", "#names-progress")
     expect(page.locator("#names-message")).to_contain_text("2 names, 2 pictures", timeout=WAIT)
 
 

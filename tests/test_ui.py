@@ -1180,12 +1180,17 @@ def test_what_was_shown_is_remarked_on() -> None:
     from fewshot.remarks import blank_queries, blank_supports, in_two_classes, photographed
 
     drawn = [Picture(f"{i}.png", draw(i, 3)) for i in range(6)]
-    assert photographed(drawn, "…") == in_two_classes(shown_as(drawn, [0] * 3 + [1] * 3)) == ""
+    assert (
+        photographed(drawn, "drawings", "…")
+        == in_two_classes(shown_as(drawn, [0] * 3 + [1] * 3))
+        == ""
+    )
     rng = np.random.default_rng(0)
     smooth = np.asarray(Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8)).resize((90, 90)))
-    said = photographed([Picture("p", smooth)] * 3, "choose Photos")
+    said = photographed([Picture("p", smooth)] * 3, "drawings", "choose Photos")
     assert said.endswith("only their outlines are seen: choose Photos.")
-    assert photographed([], "…") == ""
+    assert photographed([], "drawings", "…") == ""
+    assert photographed([Picture("p", smooth)] * 3, "photos", "…") == ""
     same = [*drawn[:3], Picture("again.png", drawn[1].pixels)]
     said = in_two_classes(shown_as(same, [0, 0, 0, 1]))
     assert said.startswith("'1.png' is shown in more than one class")

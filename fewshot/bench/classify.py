@@ -29,8 +29,9 @@ def measure() -> dict:
 
     device = best_device()
     torch.manual_seed(0)
-    logging.getLogger().setLevel(logging.ERROR)  # that its weights are random is on purpose
+    logging.disable(logging.WARNING)  # that the weights are random is on purpose
     network, _, preprocess = open_clip.create_model_and_transforms(MODEL)
+    logging.disable(logging.NOTSET)
     tokenizer = open_clip.get_tokenizer(MODEL)
     exact = copy.deepcopy(network).eval()
     encoder = ClipEncoder(

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Classify and write JSON; what to read the answers with is said on stderr."""
     from fewshot.compare import COMPARED, compare
     from fewshot.encoders.clip_models import find_clip
-    from fewshot.remarks import also_of_kind, blank_queries, remarks
+    from fewshot.remarks import blank_queries, remarks, with_photos_told
     from fewshot.report import as_csv, as_json, as_table, conditions
 
     check_outputs(arguments)
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
     comparison = compare(
         support, queries, arguments.preset, methods, settings, model=arguments.model
     )
-    comparison = also_of_kind(comparison, support, arguments.preset, TAKE_PHOTOS)
+    comparison = with_photos_told(comparison, support, arguments.preset, TAKE_PHOTOS)
     run_with = conditions(arguments.preset, settings, arguments.model)
     left_out = (*skipped, *unread)
     if arguments.json or not arguments.csv:

@@ -136,8 +136,8 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.preset, settings, arguments.model, arguments.against, arguments.seed
     )
     runs, stopped = _run_all(evaluator, tasks)
-    drawn = pool.pictures if arguments.preset == "drawings" else ()
-    said = [*loaded.skipped, photographed(drawn, TAKE_PHOTOS), *evaluator.cautions]
+    unfit = photographed(pool.pictures, arguments.preset, TAKE_PHOTOS)
+    said = [*loaded.skipped, unfit, *evaluator.cautions]
     if any(result.alike for _, result in runs):
         said.append(ALIKE)
     for sentence in filter(None, said):

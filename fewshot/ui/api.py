@@ -10,7 +10,7 @@ from gradio.utils import get_upload_folder
 
 from fewshot import images
 from fewshot.presets import get_preset
-from fewshot.remarks import also_of_kind
+from fewshot.remarks import with_photos_told
 from fewshot.report import as_json, conditions
 from fewshot.types import InputError
 from fewshot.ui import inputs
@@ -66,7 +66,7 @@ def classify(support: gr.FileData, queries: list[gr.FileData], preset: str = "dr
     steps = compare_in_steps(support_set, pictures, preset, choices, tuple(TITLES))
     *_, answers = until_stopped(steps, {"asked": False})  # nobody can, but it takes no longer
     run_with = conditions(preset, settings_of(choices, preset), None)
-    answers = also_of_kind(answers, support_set, preset, "give the preset “photos”")
+    answers = with_photos_told(answers, support_set, preset, "give the preset “photos”")
     return as_json(answers, folders.skipped, run_with)
 
 

@@ -282,8 +282,7 @@ def run_engine(
                     learns and choices.transductive,
                     learns and choices.last_block and preset == "photos",
                 )
-                drawn = support.pictures if preset == "drawings" else ()
-                unfit = photographed(drawn, CHOOSE_PHOTOS)
+                unfit = photographed(support.pictures, preset, CHOOSE_PHOTOS)
                 message = notice(escaped(unfit), "problem") if unfit else ""
                 # What an example shows is no news once its queries are gone.
                 message += about if any(results.answers) else ""

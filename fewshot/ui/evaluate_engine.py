@@ -63,7 +63,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         yield Step(share, "Embedding the pictures")
 
     facts = evaluation_conditions(request.preset, settings, model, request.against, request.seed)
-    remark = photographed(pool.pictures if request.preset == "drawings" else (), CHOOSE_PHOTOS)
+    remark = photographed(pool.pictures, request.preset, CHOOSE_PHOTOS)
     album = Album(pool.pictures, pool.labels)
     left_out = (*absent, *data.skipped)
     cautions = (*evaluator.cautions, *_trained_on(evaluator, pool.classes))
@@ -93,7 +93,7 @@ def _trained_on(evaluator: Evaluator, classes: Sequence[str]) -> tuple[str, ...]
     if not (seen and evaluator.cautions):
         return ()
     return (
-        f"It was trained on other photos of {some(seen)}: what is measured on such classes is no "
+        f"It was trained on photos of {some(seen)}: what is measured on such classes is no "
         "few-shot accuracy.",
     )
 

@@ -59,7 +59,7 @@ def kind_note(preset: str, model: str | None, zipped: str, *galleries: inputs.Ga
         said = f"Photos are looked at through CLIP. {escaped(found.sentence)}"
         return notice(said, "problem")
     try:
-        said = photographed(_some(zipped, galleries), CHOOSE_PHOTOS)
+        said = photographed(_some(zipped, galleries), preset, CHOOSE_PHOTOS)
     except InputError:  # who classifies will be told
         return ""
     return notice(escaped(said), "problem") if said else ""
