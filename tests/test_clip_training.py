@@ -472,6 +472,9 @@ def test_train_clip_writes_a_folder_that_open_clip_loads(
     assert card["warm_start"]["steps_done"] == 2
     assert card["temperature"] == load_clip(find_clip(str(later))).temperature
 
+    assert main(command) == 2
+    assert "later is there already" in capsys.readouterr().err
+    command += ["--overwrite"]
     (output / "card.json").write_text("{}")
     assert main(command) == 2
     assert "card of train clip" in capsys.readouterr().err

@@ -505,6 +505,36 @@ def test_a_run_goes_on_with_the_same_drawings_alone(tmp_path: Path) -> None:
             train_checkpoint(small, session)
 
 
+def test_an_earlier_run_is_replaced_on_request_alone(
+    tree: Path, initial: Path, tmp_path: Path
+) -> None:
+    output, stopped = tmp_path / "one.safetensors", after(2)
+    small = {"changes": {"steps": 4, "batch": 8}}
+    make(output, tree, initial, should_stop=stopped, **small)
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r"stopped after 2 of 4 steps: go on with --resume"):
+        make(output, tree, initial, **small)
+    assert kept == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert make(output, tree, initial, resume=True, **small).step == 4
+    with pytest.raises(InputError, match=r"is there already: begin anew with --overwrite"):
+        make(output, tree, initial, **small)
+    output.with_suffix(".state.safetensors").unlink()  # the weights alone, as they are shipped
+    with pytest.raises(InputError, match="is there already"):
+        make(output, tree, initial, **small)
+    changes = small["changes"] | {"steps": 1}
+    assert make(output, tree, initial, overwrite=True, changes=changes).step == 1
+
+
+def test_a_model_is_not_written_among_other_files(tmp_path: Path) -> None:
+    session = Session(tmp_path / "model")
+    session.check_is_folder()
+    session.output.mkdir()
+    session.check_is_folder()  # an empty one holds nothing to lose
+    (session.output / "card.json").write_text("{}")
+    with pytest.raises(InputError, match="is there already"):
+        session.check_is_folder()
+
+
 def test_each_folder_of_a_model_has_a_state_of_its_own() -> None:
     states = {Session(Path(name)).state for name in ("clip-v1.4", "clip-v1.5", "clip-v1")}
     assert len(states) == 3
@@ -983,7 +1013,7 @@ def test_minutes_plan_the_steps(tree, initial, tmp_path, monkeypatch) -> None:
     make(tmp_path / "b.safetensors", tree, initial)
     assert sha256(output) == sha256(tmp_path / "b.safetensors")
     # Less than a step's time is still one step.
-    assert make(output, tree, initial, minutes=1e-5).step == 1
+    assert make(output, tree, initial, minutes=1e-5, overwrite=True).step == 1
 
 
 def test_a_resumed_run_keeps_to_its_plan(tree, initial, tmp_path, monkeypatch) -> None:
@@ -1039,7 +1069,7 @@ def test_a_failed_write_leaves_no_half_checkpoint(tree, initial, tmp_path, monke
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        make(output, tree, initial, changes={"steps": 2})
+        make(output, tree, initial, overwrite=True, changes={"steps": 2})
     assert output.read_bytes() == before
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"a.safetensors", "a.json", "a.state.safetensors"}

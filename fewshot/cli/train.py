@@ -90,8 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="clip and koch: the recipe for an hour or two of two CPU cores",
     )
-    parser.add_argument(
+    begun = parser.add_mutually_exclusive_group()
+    begun.add_argument(
         "--resume", action="store_true", help="go on where --output was left, to the end planned"
+    )
+    begun.add_argument(
+        "--overwrite", action="store_true", help="replace what an earlier run left at --output"
     )
 
 
@@ -104,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
         learning_rate=arguments.learning_rate,
         optimizer=arguments.optimizer,
     )
-    from fewshot.training.checkpoint import planned_steps
+    from fewshot.training.checkpoint import progress_of
     from fewshot.training.session import Session
 
     stop: list[bool] = []
@@ -115,12 +119,13 @@ def run(arguments: argparse.Namespace) -> None:
                 folder=arguments.data,
                 minutes=arguments.minutes,
                 resume=arguments.resume,
+                overwrite=arguments.overwrite,
                 initial=arguments.init,
                 on_progress=_report,
                 should_stop=lambda: bool(stop),
             )
             if arguments.resume and arguments.steps is None:
-                recipe = recipe.with_changes(steps=planned_steps(session.state))
+                recipe = recipe.with_changes(steps=progress_of(session.state)[1])
             ended = _trainer(arguments.method)(recipe, session)
     except OSError as error:
         path = error.filename or arguments.output

@@ -32,22 +32,39 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         InputError: there is no such file, or it is something else.
     """
+    facts = _facts(path)
+    try:
+        return load_file(path), facts
+    except (SafetensorError, OSError) as error:
+        raise _no_state(path) from error
+
+
+def progress_of(path: Path) -> tuple[int, int]:
+    """How many steps the run of a state has done, and how many it is to have in all.
+
+    Raises:
+        InputError: as :func:`load_state`.
+    """
+    facts = _facts(path)
+    return int(facts["step"]), int(facts["recipe"]["steps"])
+
+
+def _facts(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["run"])
-        int(facts["recipe"]["steps"])  # what any state has
-        return load_file(path), facts
+        int(facts["step"]), int(facts["recipe"]["steps"])  # what any state has
+        return facts
     except FileNotFoundError as error:
         raise InputError(f"There is no run to resume at {path}: leave out --resume.") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} is not the state of a training run: begin anew with another --output."
-        ) from error
+        raise _no_state(path) from error
 
 
-def planned_steps(path: Path) -> int:
-    """How many steps the run of a state is to have in all."""
-    return int(load_state(path)[1]["recipe"]["steps"])
+def _no_state(path: Path) -> InputError:
+    return InputError(
+        f"{path} is not the state of a training run: begin anew with another --output."
+    )
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

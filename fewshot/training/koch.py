@@ -99,9 +99,9 @@ def train_koch(recipe: KochRecipe, session: Session) -> Run:
     Raises:
         InputError: the data cannot be read, or the state is of another recipe.
     """
-    session.check_is_file()
     if session.initial is not None:
         raise InputError("koch starts at the published random weights: leave out --init.")
+    session.check_is_file()
     device = best_device()
     characters = load_characters(session.folder, SIDE, recipe.validation_alphabets, device)
     validation = _fewer(characters.validation)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewshot.training.checkpoint import planned_steps, state_path
+from fewshot.training.checkpoint import progress_of, state_path
 from fewshot.training.loop import Progress, Run, train
 from fewshot.training.objective import Objective, OnDevice
 from fewshot.training.recipe import AnyRecipe, RunRecipe
@@ -24,6 +24,7 @@ class Session:
         minutes: plan as many steps as this machine does in that time, in place of the recipe's;
             a resumed run keeps to the plan it was started with.
         resume: go on from the state beside ``output``.
+        overwrite: replace what an earlier run left there; without it that is refused.
         initial: checkpoint to start from.
         on_progress: called every few steps.
         should_stop: asked before every step.
@@ -33,6 +34,7 @@ class Session:
     folder: Path | None = None
     minutes: float | None = None
     resume: bool = False
+    overwrite: bool = False
     initial: Path | None = None
     on_progress: Callable[[Progress], None] = lambda progress: None
     should_stop: Callable[[], bool] = lambda: False
@@ -45,14 +47,31 @@ class Session:
         return state_path(self.output.with_name(f"{self.output.name}.safetensors"))  # of a folder
 
     def check_is_file(self) -> None:
-        """Raise InputError unless ``output`` names a weights file."""
+        """Raise InputError unless ``output`` names a weights file that may be written."""
         if self.output.suffix != ".safetensors" or self.output.is_dir():
             raise InputError(f"The output must be a .safetensors file, and {self.output} is not.")
+        self._check_replaces_nothing(self.output.exists())
 
     def check_is_folder(self) -> None:
-        """Raise InputError where ``output`` names something else than a folder."""
+        """Raise InputError unless ``output`` names a folder that may be written."""
         if self.output.exists() and not self.output.is_dir():
             raise InputError(f"The output must be a folder, and {self.output} is not.")
+        self._check_replaces_nothing(self.output.is_dir() and any(self.output.iterdir()))
+
+    def _check_replaces_nothing(self, is_there: bool) -> None:
+        """A run takes minutes to hours: the next must not replace it because of a slip."""
+        if self.resume or self.overwrite:
+            return
+        anew = "begin anew with --overwrite, or name another --output"
+        if self.state.exists():
+            done, steps = progress_of(self.state)
+            if done < steps:
+                raise InputError(
+                    f"{self.output} is of a run that stopped after {done:,} of {steps:,} steps: "
+                    f"go on with --resume, {anew}."
+                )
+        if is_there or self.state.exists():
+            raise InputError(f"{self.output} is there already: {anew}.")
 
     def planned(self, recipe: AnyRecipe, seconds_a_step: Callable[[], float]) -> AnyRecipe:
         """The recipe with as many steps as fit into the minutes, where there is such a limit.
@@ -64,7 +83,7 @@ class Session:
         if self.minutes is None:
             return recipe
         if self.resume:
-            return recipe.with_changes(steps=planned_steps(self.state))
+            return recipe.with_changes(steps=progress_of(self.state)[1])
         return recipe.with_changes(steps=max(1, int(self.minutes * 60 / seconds_a_step())))
 
     def carry_out(
