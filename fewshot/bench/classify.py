@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from fewshot.bench.timing import alternating_medians, seconds
+from fewshot.bench.timing import OnPart, alternating_medians, seconds, unheard
 from fewshot.compare import Fitted, fit
 from fewshot.device import autocast, best_device, has_fast_bf16, precision_name
 from fewshot.embedding_cache import EmbeddingCache
@@ -23,10 +23,11 @@ ROUNDS = 30
 MODEL = "ViT-B-32"
 
 
-def measure() -> dict:
+def measure(on_part: OnPart = unheard) -> dict:
     """Measure both; see the keys of the result."""
     import open_clip
 
+    on_part(0.0, f"setting up {MODEL} at random weights")
     device = best_device()
     torch.manual_seed(0)
     logging.disable(logging.WARNING)  # that the weights are random is on purpose
@@ -55,10 +56,13 @@ def measure() -> dict:
         with autocast(device):
             network.encode_image(image, normalize=True).float().cpu()
 
+    on_part(0.2, "a comparison beside a raw forward pass")
     compare_seconds, raw_seconds = alternating_medians(ours, raw, ROUNDS)
     precision = {}
     if has_fast_bf16(device.type):
+        on_part(0.4, "bf16 beside fp32")
         precision = _beside_fp32(encoder.tower, exact.visual.to(device), device)
+    on_part(0.8, "learning from a few pictures")
     return {
         "device": f"{device.type}, {precision_name(device)}, {torch.get_num_threads()} threads",
         "one raw open_clip preprocessing and forward, ViT-B/32, ms": round(1000 * raw_seconds, 1),

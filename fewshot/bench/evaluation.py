@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import torch
 
-from fewshot.bench.timing import seconds
+from fewshot.bench.timing import OnPart, seconds, unheard
 from fewshot.device import best_device
 from fewshot.encoders.base import Encoder
 from fewshot.episodes import Episodes, Protocol, draw_episodes
@@ -40,7 +40,7 @@ class _Given(Encoder):
     embed_views = embed
 
 
-def measure() -> dict:
+def measure(on_part: OnPart = unheard) -> dict:
     """Measure both methods and a long run; see the keys of the result.
 
     Raises:
@@ -59,7 +59,8 @@ def measure() -> dict:
             fine_tuning_steps=STEPS, fine_tuning_lr=1e-2, temperature=_Given.temperature
         ),
     }
-    for name, rival in rivals.items():
+    for number, (name, rival) in enumerate(rivals.items()):
+        on_part(number / 3, f"{name} beside easyfsl's")
         ours, baseline = EPISODES[name]
         method = METHODS[name](_Given(), Settings(steps=STEPS))
         rate, accuracy = _ours(method, x, ours)
@@ -71,6 +72,7 @@ def measure() -> dict:
             f"{name}, accuracy": _shown(accuracy),
             f"{name}, easyfsl, accuracy": _shown(their_accuracy),
         }
+    on_part(2 / 3, f"the memory of {LONG_RUN:,} episodes")
     _ours(METHODS["prototype"](_Given()), x, LONG_RUN)
     figures[f"peak memory after {LONG_RUN:,} episodes more, MB"] = _peak_megabytes()
     return figures

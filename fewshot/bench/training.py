@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from fewshot.bench.timing import seconds
+from fewshot.bench.timing import OnPart, seconds, unheard
 from fewshot.data.omniglot import SPLITS, find_split, read_omniglot
 from fewshot.device import autocast, best_device, precision_name
 from fewshot.encoders.augment import Augmentation
@@ -62,18 +62,22 @@ class PictureByPicture(Dataset):
         return self.transform(grey)
 
 
-def measure(folder: Path | None) -> dict:
+def measure(folder: Path | None, on_part: OnPart = unheard) -> dict:
     """Measure both; see the keys of the result.
 
     Args:
         folder: where Omniglot lies; None downloads it.
+        on_part: told of each part.
     """
     device, config, recipe = best_device(), ConvNetConfig(), RECIPES["prototype"]
     with tempfile.TemporaryDirectory() as temporary:
         source = _unpacked(find_split("background", folder), Path(temporary))
         files = sorted(source.rglob("*.png"))
+        on_part(0.0, "reading every drawing once")
         loading, data = _our_data(source, config.input_size, device)
+        on_part(0.2, "augmenting batches")
         ours = _our_rate(data, recipe)
+        on_part(0.4, "a DataLoader, and both with the network")
         network, baseline, end_to_end = _with_network(files, data, config, recipe)
     images = recipe.steps * recipe.batch
     whole_run = images / (loading + images / ours)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fewshot.cli.arguments import output_file, write_json
+from fewshot.cli.arguments import Status, output_file, write_json
 
 HELP = "Measure speeds side by side, as ratios."
 EXAMPLES = """\
@@ -27,18 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure, print, and write JSON where asked."""
+    status = Status()
     if arguments.what == "training":
         from fewshot.bench.training import measure
 
-        figures = measure(arguments.data)
+        figures = measure(arguments.data, status)
     elif arguments.what == "evaluation":
         from fewshot.bench.evaluation import measure
 
-        figures = measure()
+        figures = measure(status)
     else:
         from fewshot.bench.classify import measure
 
-        figures = measure()
+        figures = measure(status)
+    status.clear()
     for name, value in figures.items():
         print(f"{name}: {value}")
     if arguments.json:
