@@ -33,6 +33,7 @@ os.environ["FEWSHOT_PRECISION"] = "fp32"
 # A shell has Ctrl-C ignored by what it runs in the background, as some tests of it would find.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("FEWSHOT_CLIP", None)
+os.environ.pop("FEWSHOT_CHECKPOINTS", None)
 
 
 def png(glyph: int, drawer: int, surface: str = "ink") -> bytes:

@@ -21,6 +21,7 @@ from tiny_clip import write_tiny_clip
 
 from fewshot.cli import main
 from fewshot.cli.arguments import output_path, write_json, write_text
+from fewshot.cli.train import duration
 from fewshot.compare import COMPARED, compare
 from fewshot.evaluation import Evaluator
 from fewshot.examples import example_task
@@ -299,18 +300,36 @@ def test_train_learns_and_resumes_to_the_same_weights(data, tmp_path, capsys):
     assert card["recipe"]["seed"] == 1 and card["steps_done"] == 6
     assert card["data"]["validation_characters"] == 12  # three alphabets of four
 
-    def interrupted(progress, stop_at=3):
+    def interrupted(teller, progress, stop_at=3):
         if progress.step >= stop_at:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fewshot.training.loop.SAVE_EVERY_SECONDS", 0)
         patch.setattr("fewshot.training.loop.REPORT_EVERY", 1)
-        patch.setattr("fewshot.cli.train._report", interrupted)
+        patch.setattr("fewshot.cli.train._Teller.progress", interrupted)
         assert main([*common, "--steps", "6", "--output", str(parts)]) == 130
     assert not parts.exists()
     assert main([*common, "--output", str(parts), "--resume"]) == 0  # as many as were planned
     assert parts.read_bytes() == whole.read_bytes()
+
+
+def test_training_says_what_it_does_from_the_first_second(data, tmp_path, capsys):
+    command = ["train", "prototype", "--data", str(data), "--batch", "16", "--steps", "30"]
+    assert main([*command, "--output", str(tmp_path / "a.safetensors")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == ["Reading the drawings …", "Training, 30 steps to go …"]
+    assert told[2].startswith("step 20/30  loss ") and told[2].endswith(" s left")
+    assert told[3] == "Measuring on what was held out …"
+    assert told[4].startswith("step 30/30  ") and "left" not in told[4]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (3_569, "59 min"), (3_600, "1 h 0 min")],
+)
+def test_how_long_is_left_is_told_as_people_say_it(seconds, told):
+    assert duration(seconds) == told
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import copy
 import functools
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,10 +22,10 @@ from fewshot.cli import main
 from fewshot.cli.train import METHODS as TRAINED_BY_CLI
 from fewshot.compare import compare
 from fewshot.data.omniglot import load_omniglot
-from fewshot.encoders import get_encoder
+from fewshot.encoders import CHECKPOINTS, get_encoder
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.drawings import AVERAGED, DrawingsEncoder
-from fewshot.encoders.weights import load_card, load_weights, save_weights, with_prefix
+from fewshot.encoders.weights import load_card, load_weights, save_weights, sha256, with_prefix
 from fewshot.episodes import Protocol, draw_episodes
 from fewshot.evaluation import Evaluator
 from fewshot.examples import example_task
@@ -439,6 +440,25 @@ def test_a_missing_checkpoint_is_one_sentence(tmp_path: Path, monkeypatch) -> No
     ) as said:
         get_encoder("drawings-matching")
     assert "\n" not in str(said.value) and str(tmp_path) not in str(said.value)
+
+
+def test_checkpoints_of_ones_own_go_before_the_shipped_ones(
+    tmp_path: Path, checkpoints: Path, monkeypatch
+) -> None:
+    name = "drawings-matching"
+    shipped = get_encoder(name).checkpoint
+    for suffix in (".safetensors", ".json"):
+        shutil.copy((checkpoints / name).with_suffix(suffix), tmp_path)
+    monkeypatch.setenv("FEWSHOT_CHECKPOINTS", str(tmp_path))
+    own = get_encoder(name).checkpoint
+    assert own == sha256(tmp_path / f"{name}.safetensors") != shipped
+    other = "drawings-relation"  # which is not there
+    assert get_encoder(other).checkpoint == sha256(CHECKPOINTS / f"{other}.safetensors")
+    monkeypatch.delenv("FEWSHOT_CHECKPOINTS")
+    assert get_encoder(name).checkpoint == shipped
+    monkeypatch.setenv("FEWSHOT_CHECKPOINTS", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="FEWSHOT_CHECKPOINTS is to name a folder"):
+        get_encoder(name)
 
 
 def test_a_method_that_a_preset_lacks_is_left_out_and_told(tree: Path) -> None:

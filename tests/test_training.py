@@ -476,7 +476,8 @@ def test_the_state_of_another_recipe_is_refused(
     settings = recipe()
     begin(settings, characters).save(tmp_path / "state", settings)
     other = settings.with_changes(**{name: value})
-    with pytest.raises(InputError, match=f"another {name};"):
+    values = rf" \({getattr(settings, name)}, here {value}\)" if type(value) in (int, float) else ""
+    with pytest.raises(InputError, match=f"another {name}{values};"):
         begin(other, characters).load(tmp_path / "state", other)
 
 
@@ -488,6 +489,16 @@ def test_the_state_of_a_run_on_other_characters_is_refused(
     begin_drawings(settings, TINY, fewer).save(tmp_path / "state", settings)
     with pytest.raises(InputError):
         begin(settings, characters).load(tmp_path / "state", settings)
+
+
+def test_slow_steps_are_told_of_one_by_one(characters: Characters, monkeypatch) -> None:
+    settings, told = recipe(steps=3, validate_every=3), []
+    now = iter(range(0, 10**6, 10))
+    monkeypatch.setattr("fewshot.training.loop.time.monotonic", lambda: next(now))
+    run = begin(settings, characters)
+    train(run, settings, characters.train, lambda _: {"score": 0.5}, on_progress=told.append)
+    assert [progress.step for progress in told] == [1, 2, 3]
+    assert told[0].seconds_left > told[1].seconds_left > told[2].seconds_left == 0
 
 
 def test_a_run_goes_on_with_the_same_drawings_alone(tmp_path: Path) -> None:
@@ -988,7 +999,7 @@ def test_resuming_with_another_warm_start_is_refused(tree, initial, tmp_path) ->
     make(output, tree, initial, should_stop=after(2))
     save_weights(other, with_prefix("encoder", ConvNet(TINY).state_dict()), load_card(initial))
     # It would go on from the saved weights, and the card would name a start they never had.
-    with pytest.raises(InputError, match="warm_start"):
+    with pytest.raises(InputError, match="with another --init;"):
         make(output, tree, other, resume=True)
 
 

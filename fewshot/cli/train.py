@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from fewshot.cli.arguments import at_least, output_path, positive, seed, stopping
@@ -37,6 +38,8 @@ METHODS = (
 )
 
 
+# A log has a line at least so often.
+LOG_SECONDS = 30
 ONLY_WITH = {"feature_map": ("prototype",), "first_order": ("maml",), "on_cpu": ("clip", "koch")}
 
 
@@ -108,10 +111,14 @@ def run(arguments: argparse.Namespace) -> None:
         learning_rate=arguments.learning_rate,
         optimizer=arguments.optimizer,
     )
+    from fewshot.device import best_device
     from fewshot.training.checkpoint import progress_of
     from fewshot.training.session import Session
 
     stop: list[bool] = []
+    for_gpu = arguments.method in ONLY_WITH["on_cpu"] and not arguments.on_cpu
+    slow = for_gpu and best_device().type == "cpu"
+    teller = _Teller("This recipe is for a GPU: --on-cpu takes another." if slow else "")
     try:
         with stopping(stop):
             session = Session(
@@ -121,7 +128,8 @@ def run(arguments: argparse.Namespace) -> None:
                 resume=arguments.resume,
                 overwrite=arguments.overwrite,
                 initial=arguments.init,
-                on_progress=_report,
+                on_progress=teller.progress,
+                on_part=teller.part,
                 should_stop=lambda: bool(stop),
             )
             if arguments.resume and arguments.steps is None:
@@ -130,6 +138,7 @@ def run(arguments: argparse.Namespace) -> None:
     except OSError as error:
         path = error.filename or arguments.output
         raise InputError(f"{path} cannot be read or written ({error.strerror}).") from error
+    teller.clear()
     figures = ", ".join(f"{k} {v:.4f}" for k, v in ended.validation.items() if k != "score")
     print(f"{arguments.output}: best at step {ended.best_step}, validation accuracy {figures}")
     if stop:
@@ -181,18 +190,54 @@ def _recipe(arguments: argparse.Namespace):
     return (WARM_RECIPES if arguments.init else RECIPES)[arguments.method]
 
 
-def _report(progress) -> None:
-    figures = " ".join(f"{k} {v:.3f}" for k, v in progress.validation.items() if k != "score")
-    line = (
-        f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
-        f"{progress.images_per_second:.0f} images/s  {figures}"
-    )
-    if sys.stderr.isatty():
-        print(
-            f"\r{line}\x1b[K",
-            end="\n" if progress.step == progress.steps else "",
-            file=sys.stderr,
-            flush=True,
+class _Teller:
+    """Says on the terminal how far the training is: a line that changes, or lines for a log.
+
+    First of all a remark, if there is one.
+    """
+
+    def __init__(self, remark: str) -> None:
+        self._remark = remark
+        self._live = sys.stderr.isatty()
+        self._parts: set[str] = set()
+        self._logged = float("-inf")
+
+    def clear(self) -> None:
+        """Leave the line that changes empty."""
+        if self._live:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def part(self, what: str) -> None:
+        """Something beside the steps has begun; a log has each once."""
+        if self._remark:
+            print(self._remark, file=sys.stderr)
+            self._remark = ""
+        if self._live:
+            print(f"\r{what} …\x1b[K", end="", file=sys.stderr, flush=True)
+        elif what not in self._parts:
+            self._parts.add(what)
+            print(f"{what} …", file=sys.stderr, flush=True)
+
+    def progress(self, progress) -> None:
+        """Some steps were done."""
+        figures = " ".join(f"{k} {v:.3f}" for k, v in progress.validation.items() if k != "score")
+        last = progress.step == progress.steps
+        line = (
+            f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
+            f"{progress.images_per_second:.0f} images/s  "
+            f"{'' if last else duration(progress.seconds_left) + ' left  '}{figures}"
         )
-    elif progress.step % 100 == 0 or progress.step == progress.steps:
-        print(line, file=sys.stderr, flush=True)
+        if self._live:
+            print(f"\r{line}\x1b[K", end="\n" if last else "", file=sys.stderr, flush=True)
+        elif last or progress.step % 100 == 0 or time.monotonic() > self._logged + LOG_SECONDS:
+            self._logged = time.monotonic()
+            print(line.rstrip(), file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """As people say it: "50 s", "12 min", "3 h 5 min"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from fewshot.encoders.clip_models import ClipFolder
 
 CHECKPOINTS = Path(__file__).parents[2] / "assets" / "checkpoints"
+# Names a folder of drawings checkpoints that go before those.
+VARIABLE = "FEWSHOT_CHECKPOINTS"
 DRAWINGS = (
     "drawings-siamese",
     "drawings-triplet",
@@ -48,8 +51,11 @@ def get_encoder(name: str, model: str | None = None) -> Encoder:
 
         weights = find_koch()  # looked up anew each time, as it may have been trained since
         return _kept((name, str(weights)), lambda: KochEncoder(weights))
+    if name == "pixels":
+        return _kept((name, None), _load_pixels)
     if name != "clip":
-        return _kept((name, None), lambda: _load(name))
+        path = find_checkpoint(name)
+        return _kept((name, str(path)), lambda: _load(name, path))
     # Looked up anew each time: the default model may have been downloaded since. And before the
     # import, which takes seconds, so as to fail fast.
     from fewshot.encoders.clip_models import find_clip
@@ -67,28 +73,40 @@ def _kept(key: tuple[str, str | None], load: Callable[[], Encoder]) -> Encoder:
         return _loaded[key]
 
 
-def _load(name: str) -> Encoder:
-    if name == "pixels":
-        from fewshot.encoders.pixels import PixelEncoder
+def find_checkpoint(name: str) -> Path:
+    """A drawings encoder's weights: in ``$FEWSHOT_CHECKPOINTS``, else in ``assets/checkpoints``.
 
-        return PixelEncoder()
+    Raises:
+        InputError: they are in neither, or the variable names no folder.
+    """
+    folders = [CHECKPOINTS]
+    if own := os.environ.get(VARIABLE):
+        folders.insert(0, Path(own))
+        if not folders[0].is_dir():
+            raise InputError(f"{VARIABLE} is to name a folder of checkpoints, and {own} is none.")
+    paths = [folder / f"{name}.safetensors" for folder in folders]
+    if found := next((path for path in paths if path.exists()), None):
+        return found
+    raise InputError(
+        f"The checkpoint {name}.safetensors is not in assets/checkpoints: make it with “python -m "
+        f"fewshot train” and name its folder in {VARIABLE}, or leave out the methods that use it."
+    )
+
+
+def _load(name: str, path: Path) -> Encoder:
     if name == "drawings-maml":
         from fewshot.encoders.maml import MamlEncoder
 
-        return MamlEncoder(name, _present(CHECKPOINTS / f"{name}.safetensors"))
+        return MamlEncoder(name, path)
     from fewshot.encoders.drawings import DrawingsEncoder
 
-    return DrawingsEncoder(name, _present(CHECKPOINTS / f"{name}.safetensors"))
+    return DrawingsEncoder(name, path)
 
 
-def _present(path: Path) -> Path:
-    """The path of a checkpoint that is there."""
-    if not path.exists():
-        raise InputError(
-            f"The checkpoint {path.name} is not in assets/checkpoints: make it with “python -m "
-            "fewshot train”, or leave out the methods that use it."
-        )
-    return path
+def _load_pixels() -> Encoder:
+    from fewshot.encoders.pixels import PixelEncoder
+
+    return PixelEncoder()
 
 
 def _load_clip(folder: ClipFolder) -> Encoder:

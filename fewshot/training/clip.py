@@ -84,6 +84,7 @@ def train_clip(recipe: ClipRecipe, session: Session) -> Run:
     device = best_device()
     weights = None if session.initial is None else _weights_of(session.initial)
     tokenizer = open_clip.SimpleTokenizer(context_length=ARCHITECTURE["text_cfg"]["context_length"])
+    session.on_part("Reading photos and fonts")
     data, validation = load_clip_data(session.folder, tokenizer, device)
     recipe = session.planned(recipe, lambda: _seconds_a_step(recipe, data))
     objective = new_clip(recipe, data.n_classes, device)

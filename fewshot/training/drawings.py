@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 from fewshot import __version__
 from fewshot.atomic_write import write_atomically
 from fewshot.data.cache import cache_folder, load_array
-from fewshot.data.omniglot import Omniglot, load_omniglot, split_alphabets
+from fewshot.data.omniglot import Omniglot, find_split, load_omniglot, split_alphabets
 from fewshot.device import best_device
 from fewshot.encoders.convnet import ConvNet, ConvNetConfig
 from fewshot.encoders.ink import INK_VERSION, find_ink
@@ -69,9 +70,15 @@ def omniglot_ink(data: Omniglot, size: int) -> np.ndarray:
 
 
 def load_characters(
-    folder: Path | None, size: int, held_out_alphabets: int, device: torch.device
+    folder: Path | None,
+    size: int,
+    held_out_alphabets: int,
+    device: torch.device,
+    on_part: Callable[[str], None] = lambda what: None,
 ) -> Characters:
     """The background alphabets on the device, some set aside for validation."""
+    find_split("background", folder)  # where there are none, nothing is to be read
+    on_part("Reading the drawings")
     data = load_omniglot("background", folder)
     training, held_out = split_alphabets(data.alphabets, held_out_alphabets)
     ink = torch.from_numpy(omniglot_ink(data, size))
@@ -134,7 +141,7 @@ def train_checkpoint(recipe: Recipe, session: Session) -> Run:
     if session.initial is not None:
         config, weights, warm_start = trained_encoder(session.initial)
     characters = load_characters(
-        session.folder, config.input_size, recipe.validation_alphabets, device
+        session.folder, config.input_size, recipe.validation_alphabets, device, session.on_part
     )
     new = partial(begin_drawings, config=config, data=characters.train)
     recipe = session.planned(

@@ -103,7 +103,9 @@ def train_koch(recipe: KochRecipe, session: Session) -> Run:
         raise InputError("koch starts at the published random weights: leave out --init.")
     session.check_is_file()
     device = best_device()
-    characters = load_characters(session.folder, SIDE, recipe.validation_alphabets, device)
+    characters = load_characters(
+        session.folder, SIDE, recipe.validation_alphabets, device, session.on_part
+    )
     validation = _fewer(characters.validation)
     recipe = session.planned(
         recipe,

@@ -22,7 +22,8 @@ from fewshot.training.recipe import RunRecipe
 from fewshot.training.samplers import step_generator
 from fewshot.types import InputError
 
-REPORT_EVERY = 20
+# Steps, or seconds where steps are slow.
+REPORT_EVERY, REPORT_SECONDS = 20, 5.0
 SAVE_EVERY_SECONDS = 60
 
 
@@ -34,6 +35,7 @@ class Progress:
         step, steps: done, and in all.
         loss: mean over the steps since the last report.
         images_per_second: since the last report.
+        seconds_left: reckoned from the steps of this call, validation included.
         validation: the newest figures, by protocol.
     """
 
@@ -41,6 +43,7 @@ class Progress:
     steps: int
     loss: float
     images_per_second: float
+    seconds_left: float
     validation: dict[str, float]
 
 
@@ -93,7 +96,7 @@ class Run:
         tensors, facts = load_state(path)
         saved = facts["recipe"] | facts.get("origin", {})
         wanted = json.loads(json.dumps(recipe.as_dict() | self.origin))
-        changed = [k for k, v in wanted.items() if saved.get(k) != v]
+        changed = [_difference(k, saved.get(k), v) for k, v in wanted.items() if saved.get(k) != v]
         if changed:
             raise InputError(
                 f"{path} is the state of a run with another {', '.join(changed)}; resume with the "
@@ -110,6 +113,14 @@ class Run:
             self.validation, self.seconds = facts["validation"], facts["seconds"]
         except (RuntimeError, KeyError) as error:
             raise InputError(f"{path} does not hold a run of this network and data.") from error
+
+
+def _difference(name: str, saved: object, wanted: object) -> str:
+    """How a setting is to be called where a run was begun with another one."""
+    if name == "warm_start":
+        return "--init"
+    plain = all(isinstance(value, int | float | str) for value in (saved, wanted))
+    return f"{name} ({saved}, here {wanted})" if plain else name
 
 
 def begin(objective: Objective, recipe: RunRecipe, origin: dict) -> Run:
@@ -145,7 +156,8 @@ def train(
     device = data.device
     began, saved = time.monotonic() - run.seconds, time.monotonic()
     losses: list[Tensor] = []
-    reported = time.monotonic()
+    first, entered = run.step, time.monotonic()
+    reported = entered
     while run.step < recipe.steps and not should_stop():
         set_rates(run.optimizer, recipe, run.step)
         losses.append(_step(run, data, step_generator(recipe.seed, run.step, device)))
@@ -156,11 +168,13 @@ def train(
         last = run.step == recipe.steps
         if run.step % recipe.validate_every == 0 or last:
             _choose(run, validate)
-        if run.step % REPORT_EVERY == 0 or last:
-            elapsed = time.monotonic() - reported
+        elapsed = time.monotonic() - reported
+        if run.step % REPORT_EVERY == 0 or last or elapsed > REPORT_SECONDS:
             rate = len(losses) * recipe.batch / elapsed
             mean = float(torch.stack(losses).mean())
-            on_progress(Progress(run.step, recipe.steps, mean, rate, run.validation))
+            per_step = (time.monotonic() - entered) / (run.step - first)
+            left = per_step * (recipe.steps - run.step)
+            on_progress(Progress(run.step, recipe.steps, mean, rate, left, run.validation))
             if not math.isfinite(mean):
                 raise InputError(
                     f"The loss is {mean} at step {run.step}: begin again at a lower learning rate."

@@ -176,7 +176,7 @@ def train_maml(recipe: MamlRecipe, session: Session) -> Run:
         )
     device = best_device()
     characters = load_characters(
-        session.folder, config.input_size, recipe.validation_alphabets, device
+        session.folder, config.input_size, recipe.validation_alphabets, device, session.on_part
     )
     validation = maml_validation(characters.validation.data)
     new = partial(new_maml, config=config, weights=weights, device=device)

@@ -27,6 +27,7 @@ class Session:
         overwrite: replace what an earlier run left there; without it that is refused.
         initial: checkpoint to start from.
         on_progress: called every few steps.
+        on_part: told what goes on beside the steps, "Reading the drawings".
         should_stop: asked before every step.
     """
 
@@ -37,6 +38,7 @@ class Session:
     overwrite: bool = False
     initial: Path | None = None
     on_progress: Callable[[Progress], None] = lambda progress: None
+    on_part: Callable[[str], None] = lambda what: None
     should_stop: Callable[[], bool] = lambda: False
 
     @property
@@ -84,6 +86,7 @@ class Session:
             return recipe
         if self.resume:
             return recipe.with_changes(steps=progress_of(self.state)[1])
+        self.on_part("Timing a few steps")
         return recipe.with_changes(steps=max(1, int(self.minutes * 60 / seconds_a_step())))
 
     def carry_out(
@@ -101,11 +104,17 @@ class Session:
         """
         if self.resume:
             run.load(self.state, recipe)
+        self.on_part(f"Training, {recipe.steps - run.step:,} steps to go")
+
+        def told(objective: Objective) -> dict[str, float]:
+            self.on_part("Measuring on what was held out")
+            return validate(objective)
+
         train(
             run,
             recipe,
             data,
-            validate,
+            told,
             state=self.state,
             on_progress=self.on_progress,
             should_stop=self.should_stop,
