@@ -1,4 +1,4 @@
-"""Names that strangers give, to classes and to files: tidied, and as they stand in messages."""
+"""Names that strangers give, to classes and to files: tidied, as messages and tables have them."""
 
 from __future__ import annotations
 
@@ -76,3 +76,8 @@ def quoted(name: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def text_cell(text: str) -> str:
+    """As a cell of a CSV: a spreadsheet runs one like a formula; a quote in front keeps it text."""
+    return f"'{text}" if text[:1] in tuple("=+-@＝＋－＠\t\r\n") else text

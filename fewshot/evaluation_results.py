@@ -5,16 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
+
+from fewshot.class_names import text_cell
 
 # Of results where Evaluation.alike is true.
 ALIKE = (
     "Where nothing differs from episode to episode, ± is what so few different pictures leave open "
     "at 95 %."
 )
+
+
+# Of a protocol, in a CSV: what was measured on what, by which the figures can be had again.
+CONDITIONS = (
+    "dataset", "query_dataset", "split", "distortion", "within_group", "seed", "preset", "model",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,18 +126,31 @@ def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def as_csv(runs: Iterable[tuple[dict, Evaluation]]) -> str:
-    """A line for each method of each run, after the ways and shots of its protocol."""
+def as_csv(runs: Sequence[tuple[dict, Evaluation]], *, stopped: bool = False) -> str:
+    """A line for each method of each run: ways and shots, the figures, what else they rest on.
+
+    Args:
+        runs: each protocol, as for :meth:`Evaluation.as_json`, and its figures.
+        stopped: whether the last one had episodes to come.
+    """
     table = io.StringIO()
     names = [name for name in MethodScore.__dataclass_fields__ if name != "difference"]
     writer = csv.writer(table)
-    writer.writerow(["ways", "shots", *names, "difference", "difference_ci95"])
-    for protocol, evaluation in runs:
+    differences = ["difference", "difference_ci95"]
+    writer.writerow(["ways", "shots", *names, *differences, *CONDITIONS, "stopped"])
+    for number, (protocol, evaluation) in enumerate(runs, start=1):
+        conditions = [_cell(protocol.get(name)) for name in CONDITIONS]
+        cut = stopped and number == len(runs)
         for score in evaluation.scores:
             values = [getattr(score, name) for name in names]
             difference = score.difference or ("", "")
             shots = protocol["shots"]
             if isinstance(shots, tuple):  # from the fewest to the most
                 shots = "-".join(map(str, shots))
-            writer.writerow([protocol["ways"], shots, *values, *difference])
+            writer.writerow([protocol["ways"], shots, *values, *difference, *conditions, cut])
     return table.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Names of files and folders are a stranger's."""
+    return text_cell(value) if isinstance(value, str) else value

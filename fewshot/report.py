@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from fewshot.class_names import text_cell
 from fewshot.types import Comparison, InputError, MethodResult
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def as_csv(comparison: Comparison) -> str:
             prediction = _prediction(result, query)
             ranked = sorted(prediction["probabilities"].items(), key=lambda item: -item[1])
             for rank, (label, probability) in enumerate(ranked, start=1):
-                row = [_cell(file), name, rank, _cell(label), f"{probability:.6f}"]
+                row = [text_cell(file), name, rank, text_cell(label), f"{probability:.6f}"]
                 writer.writerow([*row, f"{prediction['milliseconds']:.2f}"])
     return buffer.getvalue()
 
@@ -145,8 +146,3 @@ def _prediction(result: MethodResult, query: int) -> dict[str, Any]:
             for n in result.neighbours[query]
         ],
     }
-
-
-def _cell(text: str) -> str:
-    """A spreadsheet runs a cell that starts like a formula; a quote in front keeps it text."""
-    return f"'{text}" if text[:1] in tuple("=+-@＝＋－＠\t\r\n") else text

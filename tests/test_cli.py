@@ -154,7 +154,11 @@ def test_evaluate_over_several_protocols(data, tmp_path, capsys):
     protocols = [(run["protocol"]["ways"], run["protocol"]["shots"]) for run in runs]
     assert protocols == [(3, 1), (3, 2), (5, 1), (5, 2)]
     assert all(result["episodes"] == 10 for run in runs for result in run["results"])
-    assert len(table.read_text().splitlines()) == 1 + 4 * 2
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == 4 * 2 and {row["stopped"] for row in rows} == {"False"}
+    assert {(row["dataset"], row["split"], row["seed"]) for row in rows} == {
+        ("omniglot", "evaluation", "0")
+    }
     assert "5-way 2-shot" in capsys.readouterr().out
     # The same numbers as the protocol alone has, and from one to three shots of each class.
     assert main([*arguments, "--ways", "5", "--shots", "2"]) == 0

@@ -424,6 +424,7 @@ def test_stop_keeps_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert last["kept"].runs[0][1].scores[0].episodes == 50
     rows = list(csv.DictReader(io.StringIO(Path(last["csv"]["value"]).read_text())))
     assert [(row["method"], row["episodes"]) for row in rows] == [("pixels", "50")]
+    assert (rows[0]["dataset"], rows[0]["stopped"]) == ("invented alphabet", "True")
     saved = json.loads(Path(last["json"]["value"]).read_text())
     assert saved["protocol"]["episodes"] == 200 and saved["results"][0]["episodes"] == 50
     assert "data-cell" in last["matrix"] and last["choice"]["value"] == "0:pixels"

@@ -302,6 +302,12 @@ def test_csv_has_a_line_for_each_result(pool):
     assert float(lines[1]["accuracy"]) == pytest.approx(result.scores[1].accuracy)
     assert float(lines[1]["difference"]) == pytest.approx(result.scores[1].difference[0])
     assert (lines[0]["difference"], lines[0]["ways"], lines[0]["shots"]) == ("", "5", "2")
+    protocol = {"ways": 5, "shots": 2, "dataset": "=a.zip", "seed": 3, "preset": "drawings"}
+    runs = [(protocol, result), (protocol, result)]
+    lines = list(csv.DictReader(io.StringIO(as_csv(runs, stopped=True))))
+    assert [line["stopped"] for line in lines] == ["False", "False", "True", "True"]
+    assert all((line["dataset"], line["seed"]) == ("'=a.zip", "3") for line in lines)
+    assert lines[0]["split"] == ""  # none is told of
     ranged = as_csv([({"ways": 5, "shots": (1, 3)}, result)]).splitlines()
     assert all(line.startswith("5,1-3,") for line in ranged[1:])
 

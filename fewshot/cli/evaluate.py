@@ -151,7 +151,8 @@ def run(arguments: argparse.Namespace) -> None:
         ]
         write_json(reports[0] if len(tasks) == 1 else {"runs": reports}, arguments.json)
     if arguments.csv:
-        write_text(as_csv(runs), arguments.csv)
+        told = [(protocol | facts, result) for protocol, result in runs]
+        write_text(as_csv(told, stopped=stopped), arguments.csv)
 
 
 def _completed(arguments: argparse.Namespace) -> argparse.Namespace:

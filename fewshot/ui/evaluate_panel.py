@@ -132,7 +132,8 @@ def finished(report: Report, sweep: str) -> list[Any]:
     choices = confusion_choices(report)
     first = choices[0][1] if choices else ""
     data = json.dumps(report.as_json(), ensure_ascii=False, indent=1)
-    downloads = {"evaluation.csv": as_csv(report.runs).encode(), "evaluation.json": data.encode()}
+    table = as_csv(report.runs, stopped=not report.complete)
+    downloads = {"evaluation.csv": table.encode(), "evaluation.json": data.encode()}
     return [
         _remark(report) + notice(message),
         scores_html(report),
