@@ -92,6 +92,20 @@ def test_numbers_equal_the_evaluator_s(two: Report) -> None:
     np.testing.assert_array_equal(counts, expected.confusion["pixels"])
 
 
+@pytest.mark.parametrize(("alike_after", "explained"), [(25, "100 100"), (60, "001 111")])
+def test_a_missing_spread_is_explained_as_long_as_it_is_missing(
+    monkeypatch, alike_after: int, explained: str
+) -> None:
+    from fewshot.evaluation_results import Evaluation
+
+    alike = property(lambda evaluation: evaluation.scores[0].episodes == alike_after)
+    monkeypatch.setattr(Evaluation, "alike", alike)
+    monkeypatch.setattr("fewshot.ui.evaluate_request._SHOTS", (1, 2))
+    found = reports(Request(**QUICK | {"sweep": "shots", "against": None}))
+    assert [report.runs[-1][1].scores[0].episodes for report in found] == [25, 50, 60] * 2
+    assert "".join(str(int(bool(r.explained))) for r in found) == explained.replace(" ", "")
+
+
 def test_portions_hold_the_same_episodes() -> None:
     drawn = draw_episodes(invented_alphabet().labels, Protocol(3, 2, 1), 300, 5)
     portions = list(drawn.in_portions(25).batches())

@@ -67,7 +67,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
     album = Album(pool.pictures, pool.labels)
     left_out = (*absent, *data.skipped)
     cautions = (*evaluator.cautions, *_trained_on(evaluator, pool.classes))
-    done, confusions, explained = [], {}, ""
+    done, confusions, any_alike = [], {}, False  # in the runs that are done
     for number, (protocol, episodes) in enumerate(zip(protocols, drawn, strict=True)):
         asked = {"ways": protocol.ways, "shots": protocol.shots, "queries": protocol.queries}
         asked |= {"within_group": protocol.within_group, "episodes": request.episodes}
@@ -76,7 +76,8 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
         for evaluation in evaluator.steps(portions, embedded):
             for method in evaluation.confusion:
                 confusions[number, method] = confusion_of(evaluation, method)
-            explained = ALIKE if evaluation.alike else explained
+            alike = evaluation.alike
+            explained = ALIKE if any_alike or alike else ""
             run = (data.facts | asked | facts, without_tables(evaluation))
             yield Report(
                 (*done, run), dict(confusions), pool.classes, len(pool.pictures),
@@ -84,6 +85,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
                 cautions, remark, explained,
             )  # fmt: skip
         done.append(run)
+        any_alike |= alike
 
 
 def _trained_on(evaluator: Evaluator, classes: Sequence[str]) -> tuple[str, ...]:
