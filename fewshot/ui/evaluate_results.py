@@ -22,7 +22,7 @@ _FIGURES = {
     "always is",
     "Episodes": "tasks drawn, the same for every method",
     "Queries": "pictures classified in all",
-    "Episodes/s": "fitting and classifying, embeddings given",
+    "Episodes per second": "fitting and classifying, embeddings given",
 }
 
 
