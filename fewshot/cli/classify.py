@@ -74,13 +74,13 @@ def run(arguments: argparse.Namespace) -> None:
     from fewshot.report import as_csv, as_json, as_table, conditions
 
     check_outputs(arguments)
-    settings = settings_of(arguments)
+    methods = arguments.methods or (COMPARED if arguments.support else ["clip"])
+    settings = settings_of(arguments, methods)
     if arguments.model:
         find_clip(arguments.model)  # asked for by name, it is not to be gone without
     _check(arguments.support, arguments.query)
     support, skipped = _support(arguments)
     queries, unread = _queries(arguments.query)
-    methods = arguments.methods or (COMPARED if support.pictures else ["clip"])
     comparison = compare(
         support, queries, arguments.preset, methods, settings, model=arguments.model
     )

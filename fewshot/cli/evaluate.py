@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_outputs(arguments)
     if arguments.queries_only and not arguments.distort:
         raise InputError("--queries-only says what --distort changes: give that, too.")
-    settings = settings_of(arguments)
+    settings = settings_of(arguments, arguments.methods)
     arguments = _completed(arguments)
     loaded = load_domains(arguments)
     tasks = _tasks(arguments, loaded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import at_least, positive
@@ -51,11 +52,25 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
+# Options that some methods alone have a use for.
+OF_METHODS = {
+    "steps": ("finetune",),
+    "entropy_weight": ("finetune",),
+    "transductive": ("finetune",),
+    "last_block": ("finetune",),
+    "prompts": ("clip", "clip-adapter", "tip-adapter", "fusion"),
+}
+
+
+def settings_of(arguments: argparse.Namespace, methods: Sequence[str]) -> Settings:
     """The methods' settings.
 
+    Args:
+        arguments: of the command.
+        methods: that are asked for.
+
     Raises:
-        InputError: one is out of range, or does not go with the preset.
+        InputError: one is out of range, or does not go with the preset or with any of the methods.
     """
     from fewshot.methods import Settings
     from fewshot.presets import get_preset
@@ -64,6 +79,13 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     preset = get_preset(arguments.preset)
     if arguments.last_block and preset.encoder_of("finetune") != "clip":
         raise InputError("--last-block tunes CLIP's image tower: take it with --preset photos.")
+    for name, users in OF_METHODS.items():
+        given = getattr(arguments, name) not in (None, False)
+        if given and not set(users) & set(methods):
+            raise InputError(
+                f"--{name.replace('_', '-')} is for {' or '.join(users)}, which is not asked for: "
+                "add it to --methods, or leave the option out."
+            )
     prompts: list[str] = []
     for asked in arguments.prompts or [preset.templates]:
         prompts += [asked] if "{}" in asked else templates(asked)
