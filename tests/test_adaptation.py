@@ -184,7 +184,28 @@ def test_examples_are_cut_where_there_are_too_many():
     n = len(LABELS)
     assert len(examples_up_to(support, n * (1 + VIEWS))[1]) == n * (1 + VIEWS)
     assert len(examples_up_to(support, n * (1 + VIEWS) - 1)[1]) == n
-    assert examples_up_to(support, n - 1) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ([0, 0, 0, 1, 1, 1, 2, 2, 2], [0, 1, 3, 4, 6]),
+        ([2, 0, 0, 1, 0, 0, 0, 0, 2], [0, 1, 2, 3, 8]),  # a class has one, the largest the rest
+        ([0, 0, 0, 0, 0, 0, 0, 0, 1], [0, 1, 2, 3, 8]),
+    ],
+)
+def test_of_too_many_pictures_each_class_lends_as_many(labels: list[int], kept: list[int]) -> None:
+    x = np.arange(2 * len(labels), dtype=np.float32).reshape(-1, 2) + 1
+    names = tuple("abc"[: max(labels) + 1])
+    found, whose = examples_up_to(Support(names, np.array(labels), x), 5)
+    np.testing.assert_allclose(found, x[kept] / np.linalg.norm(x[kept], axis=1, keepdims=True))
+    assert whose.tolist() == [labels[i] for i in kept]
+
+
+def test_siamese_learns_from_more_pictures_than_it_takes_at_once(monkeypatch) -> None:
+    monkeypatch.setattr("fewshot.methods.siamese.MOST_EXAMPLES", len(LABELS) - 1)
+    learned = METHODS["siamese"](ENCODER).fit(support_of(LABELS)).head_
+    assert not torch.equal(learned.linear.weight, ENCODER.pair_head().linear.weight)
 
 
 def tip_adapter(queries, keys, labels, text, alpha, beta, scale) -> np.ndarray:

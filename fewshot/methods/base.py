@@ -34,8 +34,9 @@ class Settings:
         temperature: factor on similarities in the softmax, 0.001 to 1000; larger is surer. None
             takes the one chosen on validation data. The logits of siamese, koch and relation have
             none, and those of names keep the one that CLIP learned.
-        entropy_weight: of the prototype classifier's regularisation, 0 to 10, times a factor that
-            was chosen on validation classes for the number of shots.
+        entropy_weight: of the prototype classifier's regularisation, 0 to 10, times the plan's
+            factor for the number of shots: chosen on validation classes, on drawings without the
+            queries 1.
         templates: prompts for CLIP, at most 100, ``{}`` where the class name goes.
         transductive: let fine-tuning look at the queries it is to classify, all at once.
         last_block: let fine-tuning tune the last block of CLIP's image tower, too; it takes

@@ -80,15 +80,19 @@ class SupportBatch:
         )
 
 
-def examples_up_to(support: Support, most: int) -> tuple[Tensor, Tensor] | None:
+def examples_up_to(support: Support, most: int) -> tuple[Tensor, Tensor]:
     """One task's examples ``(n * (1 + v), d)`` and their labels, for learning that takes so many.
 
-    Without the views, or None, where they would be more than ``most``.
+    Where they would be more than ``most``, without the views; where the pictures alone are, the
+    first of each class, as many of one as of another as far as they go.
     """
     n = len(support.labels)
-    if n > most:
-        return None
     if support.views is not None and n * (1 + support.views.shape[1]) > most:
         support = replace(support, views=None)
     x, labels = SupportBatch.of(support).examples()
-    return x[0], labels
+    if n <= most:
+        return x[0], labels
+    of_class = np.argsort(np.argsort(support.labels, kind="stable"))  # places, class by class
+    rank = of_class - np.searchsorted(np.sort(support.labels), support.labels)  # within its class
+    kept = torch.from_numpy(np.sort(np.argsort(rank, kind="stable")[:most])).to(labels.device)
+    return x[0].index_select(0, kept), labels.index_select(0, kept)

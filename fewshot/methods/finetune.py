@@ -31,9 +31,9 @@ TRANSDUCTIVE = "finetune-transductive"
 class FineTune(Method):
     """Prototypes, then W and b learned on the support set: logits ``τ·cos(w_c, q) + b_c``.
 
-    Starts from ``W = M`` and ``b = 0``, so zero steps give :class:`Prototype` exactly. With any, M
-    is first drawn towards the nearby ones of the classes that the encoder was trained on, where it
-    tells them (:mod:`fewshot.methods.prior`). The loss is cross-entropy over the support pictures
+    Starts from ``W = M`` and ``b = 0``, so zero steps give :class:`Prototype` exactly. With any,
+    unless it learns from the queries, M is first drawn towards the nearby ones of the classes that
+    the encoder was trained on, where it tells them (:mod:`fewshot.methods.prior`). The loss is cross-entropy over the support pictures
     and their augmented views (the only variation that one picture per class offers), each class
     counting the same whatever its number of pictures, plus the entropy of the predictions: of the
     support, or, where the settings say transductive and there are several queries, of those
@@ -47,8 +47,8 @@ class FineTune(Method):
     ICLR 2020, https://arxiv.org/abs/1909.02729; Chen et al.: A closer look at few-shot
     classification, ICLR 2019, https://arxiv.org/abs/1904.04232; the mean prediction: Boudiaf et
     al.: Information maximization for few-shot learning, NeurIPS 2020,
-    https://arxiv.org/abs/2008.11297. The encoder stays as it is, so a space that does not separate
-    the classes cannot be mended here.
+    https://arxiv.org/abs/2008.11297. The encoder stays as it is, but for its last block where the
+    settings say so: a space that does not separate the classes cannot be mended here.
     """
 
     name = "finetune"

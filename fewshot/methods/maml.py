@@ -34,7 +34,7 @@ class Maml(Method):
     Chao, ICLR 2022, https://arxiv.org/abs/2106.16245; see
     :class:`fewshot.encoders.maml_network.MamlNetwork`. Unlike the paper's, it uses no statistics
     of a batch, which would let queries see each other (the paper's batch norm makes it
-    transductive). A task costs some tens of passes through the network, and one picture per class
+    transductive). A task costs some passes through the network and back, and one picture per class
     says little on how to change 1.5 million weights: most of what it knows it knew before.
     """
 

@@ -43,14 +43,9 @@ class Siamese(Method):
         self.head_ = self.encoder.pair_head()
         self.sharpness_ = self._sharpness(support)
         if self._learns:
-            self._learn(support)
-        return self
-
-    def _learn(self, support: Support) -> None:
-        """The head after its plan's steps; as it was where there are too many pairs."""
-        shown = examples_up_to(support, MOST_EXAMPLES)
-        if shown is not None:
+            shown = examples_up_to(support, MOST_EXAMPLES)
             self.head_ = learn_pair_head(self.head_, *shown, self._plan(support))
+        return self
 
     @torch.inference_mode()
     def predict(self, queries: np.ndarray) -> Prediction:

@@ -82,9 +82,9 @@ class Triplet(Method):
 
     def _projection(self, support: Support) -> np.ndarray | None:
         """``(d, d)`` after its plan's steps; None where the space is the encoder's own."""
-        shown = examples_up_to(support, MOST_EXAMPLES)
-        if shown is None or not self._learns:
+        if not self._learns:
             return None
+        shown = examples_up_to(support, MOST_EXAMPLES)
         return learn_projection(*shown, self._plan(support)).numpy()
 
     def _project(self, x: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from fewshot.training.photo_views import PhotoViews
 from fewshot.training.recipe import RunRecipe
 
 # open_clip's own kind of configuration. The table of 49,408 tokens at width 32 takes 3.2 MB in
-# fp16, which leaves a 10 MB file 3.3 million parameters for the image tower.
+# fp16, which leaves a 10 MB file 3.2 million parameters for the image tower.
 ARCHITECTURE: dict[str, Any] = {
     "embed_dim": sum(WIDTHS[-2:]),
     "vision_cfg": {
