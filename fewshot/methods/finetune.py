@@ -33,22 +33,22 @@ class FineTune(Method):
 
     Starts from ``W = M`` and ``b = 0``, so zero steps give :class:`Prototype` exactly. With any,
     unless it learns from the queries, M is first drawn towards the nearby ones of the classes that
-    the encoder was trained on, where it tells them (:mod:`fewshot.methods.prior`). The loss is cross-entropy over the support pictures
-    and their augmented views (the only variation that one picture per class offers), each class
-    counting the same whatever its number of pictures, plus the entropy of the predictions: of the
-    support, or, where the settings say transductive and there are several queries, of those
-    queries, so that each is answered in the light of the others. Then the entropy of the queries'
-    mean prediction counts the other way, as being sure is easiest by giving all queries one class,
-    and b stays 0; this leans towards classes that occur about equally often. The softmax may be
-    less sharp there while learning, and sharper or milder in the answers, by factors that were
-    chosen on validation classes.
+    the encoder was trained on, where it tells them (:mod:`fewshot.methods.prior`). The loss is
+    cross-entropy over the support pictures and their augmented views (the only variation that one
+    picture per class offers), each class counting the same whatever its number of pictures, plus
+    the entropy of the predictions: of the support, or, where the settings say transductive and
+    there are several queries, of those queries, so that each is answered in the light of the
+    others. Then the entropy of the queries' mean prediction counts the other way, as being sure is
+    easiest by giving all queries one class, and b stays 0; this leans towards classes that occur
+    about equally often. The softmax may be less sharp there while learning, and sharper or milder
+    in the answers, by factors that were chosen on validation classes.
 
-    Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification,
-    ICLR 2020, https://arxiv.org/abs/1909.02729; Chen et al.: A closer look at few-shot
-    classification, ICLR 2019, https://arxiv.org/abs/1904.04232; the mean prediction: Boudiaf et
-    al.: Information maximization for few-shot learning, NeurIPS 2020,
-    https://arxiv.org/abs/2008.11297. The encoder stays as it is, but for its last block where the
-    settings say so: a space that does not separate the classes cannot be mended here.
+    Dhillon, Chaudhari, Ravichandran, Soatto: A baseline for few-shot image classification, ICLR
+    2020, https://arxiv.org/abs/1909.02729; Chen et al.: A closer look at few-shot classification,
+    ICLR 2019, https://arxiv.org/abs/1904.04232; the mean prediction: Boudiaf et al.: Information
+    maximization for few-shot learning, NeurIPS 2020, https://arxiv.org/abs/2008.11297. The encoder
+    stays as it is, but for its last block where the settings say so: a space that does not separate
+    the classes cannot be mended here.
     """
 
     name = "finetune"
