@@ -1569,6 +1569,22 @@ def test_the_titles_of_examples_stay_in_their_buttons(
     assert overflow(page) <= 0
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_all_of_the_sign_for_uploads_opens_the_chooser(
+    open_page: Callable[..., Page], drawings: Callable, width: int
+) -> None:
+    page = open_page(width, 800)
+    upload(page, "#pictures-1", drawings(14, range(1)))
+    signs = page.locator("#pictures-1 .icon-button")
+    expect(signs).to_have_count(4)
+    sizes = "all => all.map(one => one.getBoundingClientRect()).flatMap(r => [r.width, r.height])"
+    assert min(signs.evaluate_all(sizes)) >= 24
+    box = signs.first.bounding_box()
+    for x, y in ((2, 2), (box["width"] - 2, box["height"] - 2)):
+        with page.expect_file_chooser():
+            signs.first.click(position={"x": x, "y": y})
+
+
 def test_what_has_the_focus_is_seen_to_have_it(fresh: Page) -> None:
     """Fields and choices, too, whose ring Gradio takes away; of a choice its label shows it."""
     fresh.locator("#examples button").last.focus()
