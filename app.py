@@ -29,6 +29,7 @@ def main() -> None:
         server.run(chosen.host, chosen.port, share=chosen.share, model=chosen.model)
     except server.StartError as error:
         parser.error(str(error))
+    server.end()
 
 
 if __name__ == "__main__":

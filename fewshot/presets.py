@@ -110,5 +110,5 @@ def get_preset(name: str) -> Preset:
         InputError: there is none of that name.
     """
     if name not in PRESETS:
-        raise InputError(f"There is no preset “{name}”: choose {' or '.join(PRESETS)}.")
+        raise InputError(f"There is no preset “{name[:40]}”: choose {' or '.join(PRESETS)}.")
     return PRESETS[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -58,10 +59,21 @@ def page_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def page_url(page_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """``python app.py`` on a free port, answering."""
+    with served(page_log, tmp_path_factory.mktemp("elsewhere")) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def served(log_path: Path, elsewhere: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """The page as a visitor would start it: its address and its process, ended afterwards.
+
+    Args:
+        log_path: where what it prints goes.
+        elsewhere: folder of its own for what it would keep in the user's.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
     environment = os.environ | {
         "HF_HUB_CACHE": str(elsewhere / "hub"),
         "GRADIO_TEMP_DIR": str(elsewhere / "gradio"),
@@ -71,11 +83,11 @@ def page_url(page_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         environment.pop(name, None)
     url = f"http://127.0.0.1:{port}/"
     command = [sys.executable, "app.py", "--port", str(port)]
-    with page_log.open("wb") as log:
+    with log_path.open("wb") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
-            _wait_for(url, server, page_log)
-            yield url
+            _wait_for(url, server, log_path)
+            yield url, server
         finally:
             server.terminate()
             server.wait(20)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import served
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -178,9 +180,26 @@ def test_wrong_types_are_told_in_a_sentence(
     assert "The preset is a word" in refusal(call, archive, [query], 3)
 
 
-def test_a_file_of_the_server_cannot_be_asked_for(client: Client, drawings: Callable) -> None:
+@pytest.mark.parametrize("path", ["/etc/hostname", "a\0b"])
+def test_a_file_of_the_server_cannot_be_asked_for(
+    client: Client, drawings: Callable, path: str
+) -> None:
     query = handle_file(drawings(1, range(3, 4))[0])
-    sentence = refusal(
-        client.predict, {"path": "/etc/hostname"}, [query], "drawings", api_name="/classify"
-    )
+    sentence = refusal(client.predict, {"path": path}, [query], "drawings", api_name="/classify")
     assert "names a file that was not uploaded" in sentence
+
+
+def test_a_stop_amid_a_run_is_an_orderly_end(
+    zip_of: Callable, drawings: Callable, tmp_path: Path
+) -> None:
+    many = zip_of("many.zip", n_classes=30, shots=12)
+    with served(tmp_path / "log.txt", tmp_path) as (url, server):
+        asking = Client(url, verbose=False)
+        asking.submit(
+            handle_file(many), [handle_file(drawings(1, range(3, 4))[0])], api_name="/classify"
+        )
+        time.sleep(3)
+        server.terminate()
+        assert server.wait(30) == 0
+    assert list((tmp_path / "gradio").iterdir()) == []
+    assert "terminate called" not in (tmp_path / "log.txt").read_text("utf-8")

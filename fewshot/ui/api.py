@@ -75,8 +75,13 @@ def _uploaded(file: Any, argument: str) -> Path:
     path = file.get("path") if isinstance(file, dict) else None
     if not isinstance(path, str) or not path:
         raise InputError(f"“{argument}” takes uploaded files: with gradio_client, handle_file(…).")
-    found, uploads = Path(path).resolve(), Path(get_upload_folder()).resolve()
-    if not found.is_relative_to(uploads):
+    uploads = Path(get_upload_folder()).resolve()
+    try:
+        found = Path(path).resolve()
+        is_upload = found.is_relative_to(uploads)
+    except (OSError, ValueError):  # signs that no path has
+        is_upload = False
+    if not is_upload:
         raise InputError(f"“{argument}” names a file that was not uploaded: upload it first.")
     return found
 

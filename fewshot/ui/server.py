@@ -6,8 +6,10 @@ import argparse
 import os
 import signal
 import socket
+import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 from fewshot.ui import uploads
 
@@ -65,6 +67,17 @@ def run(host: str, port: int, *, share: bool = False, model: str | None = None) 
         # As docker and systemd stop it: an orderly end deletes the folder, as Ctrl-C does.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         page.block_thread()
+
+
+def end() -> NoReturn:
+    """Leave the process at once, all that is to be tidied up being so.
+
+    Somebody's answers may still be computed, and of native threads that are, Python's own end makes
+    an abort.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _check_address(host: str, port: int) -> None:
