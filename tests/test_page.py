@@ -1600,6 +1600,17 @@ def test_what_has_the_focus_is_seen_to_have_it(fresh: Page) -> None:
     assert seen == [["radio", True], ["radio", True], ["textarea", True], ["submit", True]]
 
 
+def test_who_waits_for_others_is_told_so_after_a_while(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    told = "getComputedStyle(document.querySelector('.waiting'), '::after').height !== '0px'"
+    with held(page, "queue/join?"):
+        page.click("#classify")
+        expect(page.locator("#progress")).to_contain_text("Waiting for the engine")
+        assert not page.evaluate(told)  # most waits are none
+        page.wait_for_function(told)
+    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+
+
 def test_a_run_that_waits_for_uploads_says_so(page: Page, drawings: Callable) -> None:
     def press_during_upload(gallery: str, button: str, progress: str) -> None:
         with held(page, "upload?") as asked:

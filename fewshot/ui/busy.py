@@ -77,7 +77,9 @@ class RunButtons:
     @property
     def waiting_js(self) -> str:
         """For the browser alone: asked to run. What does not run yet cannot be stopped yet."""
-        files, engine = (progress_bar(f"Waiting for the {what}") for what in ("files", "engine"))
+        files = progress_bar("Waiting for the files")
+        # Within which the style sheet says, a while later, who else is at it.
+        engine = f'<div class="waiting">{progress_bar("Waiting for the engine")}</div>'
         rest = json.dumps(self._starters(False))
         return f"""() => {{
           {_BEGUN}
