@@ -1038,6 +1038,11 @@ def test_building_the_page_imports_no_torch() -> None:
         (["--port", "seven"], {}, "a port is a number from 1 to 65535, not 'seven'"),
         ([], {"GRADIO_SERVER_PORT": "0"}, "a port is a number from 1 to 65535, not '0'"),
         (["--frobnicate"], {}, "unrecognized arguments: --frobnicate"),
+        (
+            ["--port", "7999"],
+            {"FEWSHOT_CHECKPOINTS": "/nowhere"},
+            "FEWSHOT_CHECKPOINTS is to name a folder",
+        ),
         (["--port", "7999", "--host", "256.0.0.1"], {}, "cannot listen on 256.0.0.1:7999"),
         (["--port", "7999", "--host", "." + "a" * 64], {}, "cannot listen on .a"),
     ],

@@ -73,18 +73,27 @@ def _kept(key: tuple[str, str | None], load: Callable[[], Encoder]) -> Encoder:
         return _loaded[key]
 
 
+def own_checkpoints() -> tuple[Path, ...]:
+    """The folder that ``$FEWSHOT_CHECKPOINTS`` names, if it does.
+
+    Raises:
+        InputError: it names none.
+    """
+    own = os.environ.get(VARIABLE)
+    if not own:
+        return ()
+    if not Path(own).is_dir():
+        raise InputError(f"{VARIABLE} is to name a folder of checkpoints, and {own} is none.")
+    return (Path(own),)
+
+
 def find_checkpoint(name: str) -> Path:
     """A drawings encoder's weights: in ``$FEWSHOT_CHECKPOINTS``, else in ``assets/checkpoints``.
 
     Raises:
         InputError: they are in neither, or the variable names no folder.
     """
-    folders = [CHECKPOINTS]
-    if own := os.environ.get(VARIABLE):
-        folders.insert(0, Path(own))
-        if not folders[0].is_dir():
-            raise InputError(f"{VARIABLE} is to name a folder of checkpoints, and {own} is none.")
-    paths = [folder / f"{name}.safetensors" for folder in folders]
+    paths = [folder / f"{name}.safetensors" for folder in (*own_checkpoints(), CHECKPOINTS)]
     if found := next((path for path in paths if path.exists()), None):
         return found
     raise InputError(

@@ -47,7 +47,8 @@ def run(host: str, port: int, *, share: bool = False, model: str | None = None) 
     _check_address(host, port)  # before the imports, which take seconds
     if model:
         os.environ["FEWSHOT_CLIP"] = model
-        _check_model(model)
+    if model or os.environ.get("FEWSHOT_CHECKPOINTS"):  # for others, torch is not to be waited for
+        _check_models(model)
     try:
         folder = uploads.own_folder()  # before the import of Gradio, which reads where it is
     except OSError as error:
@@ -95,14 +96,15 @@ def _check_address(host: str, port: int) -> None:
         raise StartError(f"cannot listen on {host}:{port}: {why}") from error
 
 
-def _check_model(model: str) -> None:
+def _check_models(model: str | None) -> None:
     """Refuse a folder that is none; a model of the hub may still be downloaded."""
+    from fewshot.encoders import own_checkpoints
     from fewshot.encoders.clip_models import CLIP_MODELS, EMBEDDED, find_clip
     from fewshot.types import InputError
 
-    if model in (EMBEDDED, *CLIP_MODELS) or model.startswith("hf-hub:"):
-        return
     try:
-        find_clip(model)
+        own_checkpoints()
+        if model and model not in (EMBEDDED, *CLIP_MODELS) and not model.startswith("hf-hub:"):
+            find_clip(model)
     except InputError as error:
         raise StartError(str(error)) from error
