@@ -56,6 +56,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_cannot_be_written_is_told_of_by_its_own_name(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "file"
+    path.mkdir()  # nothing replaces a folder
+    with pytest.raises(IsADirectoryError) as told:
+        write_atomically(path, b"new")
+    assert told.value.filename == str(path) and told.value.filename2 is None
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
