@@ -20,14 +20,21 @@ SAMPLE = 24
 PHOTOGRAPHIC = 0.1
 
 
-def remarks(comparison: Comparison, support: SupportSet) -> list[str]:
+def remarks(
+    comparison: Comparison, support: SupportSet, queries: Sequence[Picture] = ()
+) -> list[str]:
     """Sentences, each where it applies.
 
     Args:
         comparison: what came of it.
         support: what was shown.
+        queries: what was asked.
     """
-    said = [blank_supports(_blank(comparison, asked=False)), in_two_classes(support)]
+    said = [
+        blank_supports(_blank(comparison, asked=False)),
+        in_two_classes(support),
+        shown_already(support, queries),
+    ]
     if "clip" in comparison.results:
         said.append(alike_to_clip(support))
     return [sentence for sentence in said if sentence]
@@ -66,6 +73,19 @@ def in_two_classes(support: SupportSet) -> str:
         return ""
     what = "is" if len(twice) == 1 else "are"
     return f"{some(twice)} {what} shown in more than one class, which no method can tell apart."
+
+
+def shown_already(support: SupportSet, queries: Sequence[Picture]) -> str:
+    """On pictures asked about that are shown as well; nothing without any."""
+    shown = {picture.digest for picture in support.pictures}
+    names = [query.name for query in queries if query.digest in shown]
+    if not names:
+        return ""
+    what, they_come = ("is", "it comes") if len(names) == 1 else ("are", "they come")
+    return (
+        f"{some(names)} {what} among the pictures shown, too: that {they_come} out right proves "
+        "nothing."
+    )
 
 
 def alike_to_clip(support: SupportSet) -> str:

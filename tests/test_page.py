@@ -1600,6 +1600,34 @@ def test_what_has_the_focus_is_seen_to_have_it(fresh: Page) -> None:
     assert seen == [["radio", True], ["radio", True], ["textarea", True], ["submit", True]]
 
 
+def test_the_row_looked_at_stays_when_classified_again(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    upload(page, "#queries", [file for glyph in (14, 15) for file in drawings(glyph, range(5, 13))])
+    classify(page)
+    rows = page.locator("tr[data-query]")
+    rows.last.locator("button").click()
+    expect(rows.last).to_have_class("chosen")
+    name = rows.last.locator("th span").inner_text()
+    assert rows.last.locator("th span").get_attribute("title") == name
+    expect(page.locator(".question small")).to_have_text(name)
+    upload(page, "#pictures-1", drawings(14, range(20, 21)))
+    classify(page)
+    expect(rows.last).to_have_class("chosen")
+    expect(page.locator(".question small")).to_have_text(name)
+    inside = """row => {
+      const frame = row.closest(".table-frame").getBoundingClientRect();
+      const own = row.getBoundingClientRect();
+      return own.top >= frame.top && own.bottom <= frame.bottom + 1;
+    }"""
+    assert rows.last.evaluate(inside)
+    page.locator("#queries .delete-button").first.click()  # what goes moves it, but one row up
+    expect(thumbnails(page, "#queries")).to_have_count(16)
+    classify(page)
+    expect(rows).to_have_count(16)
+    expect(rows.last).to_have_class("chosen")
+    expect(page.locator(".question small")).to_have_text(name)
+
+
 def test_who_waits_for_others_is_told_so_after_a_while(page: Page, drawings: Callable) -> None:
     two_classes(page, drawings)
     told = "getComputedStyle(document.querySelector('.waiting'), '::after').height !== '0px'"

@@ -67,6 +67,7 @@ from fewshot.ui.engine import (
     without_baseline,
 )
 from fewshot.ui.results import Results, n_right, odd_ones, percent, raw, results_of, verdict
+from fewshot.ui.results_panel import same_row
 from fewshot.ui.settings_panel import (
     AUTOMATIC,
     N_SETTINGS,
@@ -276,6 +277,39 @@ def test_each_share_has_the_methods_own_measure_beside_it() -> None:
     assert [(share, own) for share, _, own in bars] == [("75%", "0.31"), ("25%", "−0.06")]
     assert all("cosine of picture and name" in title for _, title, _ in bars)
     assert "calibrated" in html
+
+
+def test_the_picture_looked_at_is_looked_at_again() -> None:
+    three = results(comparison(siamese=answer(0.9, 0.9, 0.1)))
+    _, two, last = three.queries
+    without_first = replace(three, queries=(two, last))
+    twins = replace(three, queries=(last, two, last))
+    assert same_row(None, 2, three) == same_row(without_first, 2, three) == 0
+    assert same_row(three, 2, three) == 2
+    assert same_row(three, 2, without_first) == 1  # where it went
+    assert same_row(three, 0, without_first) == 0  # gone
+    assert same_row(twins, 2, twins) == 2 and same_row(three, 2, twins) == 2
+    rows = re.findall("<tr data-query.*?</tr>", table_html(three, 1))
+    assert ["chosen" in row for row in rows] == [False, True, False]
+    assert ['aria-pressed="true"' in row for row in rows] == [False, True, False]
+
+
+def test_what_was_shown_already_proves_nothing() -> None:
+    from fewshot.remarks import remarks, shown_already
+
+    support = support_set([("Oru", [picture(0, 1)]), ("Tavek", [picture(1, 1)])])
+    fresh, copy = picture(2, 3), replace(picture(1, 1), name="copy.png")
+    assert shown_already(support, [fresh]) == ""
+    said = shown_already(support, [fresh, copy])
+    assert said.startswith("'copy.png' is among the pictures shown, too: that it comes out right")
+    assert "are among" in shown_already(support, [copy, picture(0, 1)])
+    assert said in remarks(comparison(siamese=answer(0.9)), support, [fresh, copy])
+
+
+def test_the_names_that_the_small_model_knows_are_told() -> None:
+    told = clip_files.cautioned(["Beware."], "there", ["Goldfish", "Oru", "bullfrog"])
+    assert told.startswith("Beware. Of yours it knows 'Goldfish' and 'bullfrog'. “How it works”")
+    assert "yours" not in clip_files.cautioned(["Beware."], "there", ["Oru"])
 
 
 def test_the_table_marks_disagreement_and_answers() -> None:
@@ -731,7 +765,7 @@ def test_a_stop_ends_the_reading_of_pictures(given, run, tmp_path, monkeypatch) 
 
     monkeypatch.setattr(inputs.images, "decode", stopped)
     runs = {
-        "classify": (classify_tab.run_engine, ["asked", "", "drawings", asked, {}, ""]),
+        "classify": (classify_tab.run_engine, ["asked", "", "drawings", asked, {}, "", None, 0]),
         "look": (look_run.run_look, ["asked", "asked", None, 0, "drawings", asked]),
     }
     handler, more = runs[run]
@@ -756,7 +790,7 @@ def test_the_reading_of_pictures_counts_towards_a_run_s_time(tmp_path, monkeypat
     shown = [gallery_of(tmp_path / name, 4) for name in ("a", "b")]
     slots = ["a", "b", *[""] * 8, *shown, *[None] * 8, *[""] * 10]
     values = [None, 0.1, False, False, None, AUTOMATIC, "", None, "", False, 2, *slots]
-    given = ["asked", "", "drawings", shown[0], {}, ""]
+    given = ["asked", "", "drawings", shown[0], {}, "", None, 0]
     with pytest.raises(gr.Error, match="A run ends after 15 minutes"):
         list(classify_tab.run_engine(BUTTONS, {"asked": False}, *given, *values))
     assert now[0] < 2 * busy.MOST_SECONDS  # not all eight

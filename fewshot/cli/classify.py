@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         write_text(as_csv(comparison), arguments.csv)
     if arguments.json or arguments.csv:
         print(as_table(comparison))
-    said = [*left_out, *remarks(comparison, support), blank_queries(comparison)]
+    said = [*left_out, *remarks(comparison, support, queries), blank_queries(comparison)]
     for sentence in filter(None, [*said, *comparison.cautions]):
         print(sentence, file=sys.stderr)  # last, so that a refusal stays one line
 

@@ -68,13 +68,18 @@ def cards_html(results: Results, query: int, looks: Mapping[str, str] | None = N
     return f'<section class="answer">{_question(results, query)}{note}<div class="cards">{cards}{_READING}</div></section>'  # noqa: E501
 
 
-def table_html(results: Results) -> str:
-    """Queries × methods, or nothing for a single query; a row is chosen by its button."""
+def table_html(results: Results, chosen: int = 0) -> str:
+    """Queries × methods, or nothing for a single query; a row is chosen by its button.
+
+    Args:
+        results: of a run.
+        chosen: the row whose cards are shown to begin with.
+    """
     n_queries = len(results.queries)
     if n_queries < 2:
         return ""
     heads = "".join(f'<th scope="col">{title}</th>' for title in TITLES.values())
-    rows = "".join(_row(results, query) for query in range(n_queries))
+    rows = "".join(_row(results, query, query == chosen) for query in range(n_queries))
     frame = "table-frame long" if n_queries > MOST_ROWS else "table-frame"
     return (
         f'<div class="{frame}"><table class="queries"><thead><tr>'
@@ -224,20 +229,21 @@ def _tally(results: Results) -> str:
     return f'<tr class="tally"><th scope="row">Score</th>{"".join(cells)}</tr>'
 
 
-def _row(results: Results, query: int) -> str:
+def _row(results: Results, query: int, is_chosen: bool) -> str:
     comparison = results.comparison
     odd = "" if comparison.agree(query) else '<i class="odd" title="They disagree">≠</i>'
     cells = "".join(_cell(results, query, name) for name in TITLES)
     blank = ""
     if comparison.is_blank(query):
         blank = '<i class="odd" title="No drawing was found in it">∅</i>'
-    # The first row's cards are shown to begin with; after that the browser moves the mark.
-    chosen = ' class="chosen"' if query == 0 else ""
-    pressed = "true" if query == 0 else "false"
+    # To begin with; after that the browser moves the mark.
+    chosen = ' class="chosen"' if is_chosen else ""
+    pressed = "true" if is_chosen else "false"
+    name = escaped(comparison.queries[query])
     return (
         f'<tr data-query="{query}"{chosen}><th scope="row">'
         f'<button type="button" aria-pressed="{pressed}">'
-        f"{image(results.queries[query], '')}<span>{escaped(comparison.queries[query])}</span>"
+        f'{image(results.queries[query], "")}<span title="{name}">{name}</span>'
         f"{odd}{blank}</button></th>{cells}</tr>"
     )
 

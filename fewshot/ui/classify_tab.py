@@ -39,7 +39,7 @@ from fewshot.ui.outdated import CLASSIFY_HELD, build_outdated, inputs_of, keep_w
 from fewshot.ui.pad import check_none_unsent, drawing_pad, unsent_js, wire_taking_back
 from fewshot.ui.pictures import picture_gallery
 from fewshot.ui.reload import CLASSIFY_GIVEN, classify_again, outlive_reload
-from fewshot.ui.results import results_of
+from fewshot.ui.results import Results, results_of
 from fewshot.ui.settings_panel import (
     MODEL_GIVEN,
     N_SETTINGS,
@@ -118,7 +118,18 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     held = inputs_of(preset, queries, classes, settings.inputs)
     run = {
         "fn": partial(run_engine, buttons),
-        "inputs": [stopping, outdated.asked, unsent, preset, queries, known, about, *given],
+        "inputs": [
+            stopping,
+            outdated.asked,
+            unsent,
+            preset,
+            queries,
+            known,
+            about,
+            results.kept,
+            results.row,
+            *given,
+        ],
         "outputs": [*buttons.outputs, outdated.answered, outdated.problem, *results.outputs],
         "concurrency_id": "engine",
         "concurrency_limit": 2,
@@ -240,6 +251,8 @@ def run_engine(
     gallery: inputs.Gallery,
     known: dict[str, str],
     about: str,
+    before: Results | None,
+    row: int,
     *values: Any,
 ) -> Iterator[list[Any]]:
     """Classify what the inputs hold: updates for buttons, ``answered`` and results, step by step.
@@ -253,6 +266,7 @@ def run_engine(
         gallery: the queries.
         known: picture digest -> true class.
         about: HTML to show above the results.
+        before, row: the results shown, and the number of the query whose cards are.
         values: of the settings and of the classes panel.
     """
     same = [gr.skip()] * (1 + results_panel.N_OUTPUTS)  # all but the problem
@@ -269,8 +283,8 @@ def run_engine(
             if not isinstance(step, Step):
                 (support, queries), full = step
                 clip_files.remember_pace(choices.model, full)
-                caution = clip_files.cautioned(full.cautions, "under Settings")
-                notes = [*remarks(full, support), get_preset(preset).note, caution]
+                caution = clip_files.cautioned(full.cautions, "under Settings", support.classes)
+                notes = [*remarks(full, support, queries), get_preset(preset).note, caution]
                 note = " ".join(filter(None, notes))
                 learns = choices.steps != 0
                 results = results_of(
@@ -288,7 +302,10 @@ def run_engine(
                 message += about if any(results.answers) else ""
                 run_with = conditions(preset, settings_of(choices, preset), choices.model)
                 left_out = classes_panel.left_out_of(values[N_SETTINGS:])
-                answers = results_panel.results_shown(results, full, run_with, message, left_out)
+                answers = results_panel.results_shown(
+                    results, full, run_with, message, left_out,
+                    results_panel.same_row(before, row, results),
+                )  # fmt: skip
                 yield [*buttons.idle(), asked, "", *answers]
                 return
             yield [*buttons.busy(step), gr.skip(), *same]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fewshot.remarks import some
 from fewshot.types import Comparison, InputError
 from fewshot.ui import timings
 from fewshot.ui.known_names import known_names
@@ -92,17 +93,22 @@ def whereabouts(model: str | None) -> Whereabouts:
     return Whereabouts(True, f"{sentence} {timings.pace(found.name)}".rstrip(), False)
 
 
-def cautioned(cautions: Sequence[str], where: str) -> str:
+def cautioned(cautions: Sequence[str], where: str, names: Sequence[str] = ()) -> str:
     """An encoder's cautions, and what a visitor of this page can do about them.
 
     Args:
         cautions: sentences; without any there is nothing to say.
         where: another model can be chosen.
+        names: that it was to read; it is said which of them it knows.
     """
     if not cautions:
         return ""
-    listed = "“How it works” lists the names it knows; for" if known_names() else "For"
-    return f"{' '.join(cautions)} {listed} others choose a real CLIP model {where}."
+    known = known_names()
+    familiar = {name.casefold() for kind in known.values() for name in kind}
+    found = [name for name in names if name.casefold() in familiar]
+    yours = f" Of yours it knows {some(found)}." if found else ""
+    listed = "“How it works” lists the names it knows; for" if known else "For"
+    return f"{' '.join(cautions)}{yours} {listed} others choose a real CLIP model {where}."
 
 
 def remember_pace(model: str | None, comparison: Comparison) -> None:

@@ -164,7 +164,7 @@ def find_names(
             if not isinstance(step, Step):
                 pictures, full = step
                 clip_files.remember_pace(choices.model, full)
-                note = clip_files.cautioned(full.cautions, _WHERE)
+                note = clip_files.cautioned(full.cautions, _WHERE, support.classes)
                 results = results_of(full, support, pictures, {}, note)
                 said = notice(escaped(summary(full, listed)))
                 yield [*buttons.idle(), asked, "", said, names_html(results)]

@@ -46,6 +46,15 @@ element.addEventListener("click", (event) => {
   });
   trigger("select", { index: Number(row.dataset.query) });
 });
+// A table that scrolls stays where it was when another takes its place.
+new MutationObserver(() => {
+  const row = element.querySelector("tr.chosen"), frame = row?.closest(".table-frame");
+  if (!frame) return;
+  const above = row.closest("table").tHead.offsetHeight;
+  const seen = row.offsetTop - above >= frame.scrollTop &&
+    row.offsetTop + row.offsetHeight <= frame.scrollTop + frame.clientHeight;
+  if (!seen) frame.scrollTop = row.offsetTop - above;
+}).observe(element, { childList: true, subtree: true });
 """
 
 
@@ -161,15 +170,17 @@ def results_shown(
     run_with: Mapping[str, Any],
     message: str,
     left_out: Sequence[str] = (),
+    row: int = 0,
 ) -> list[Any]:
     """Updates for the panel's outputs.
 
     Args:
-        results: to show, its first query's cards first.
+        results: to show.
         full: what the downloads hold.
         run_with: of :func:`fewshot.report.conditions`, for the JSON.
         message: HTML above it.
         left_out: a sentence for each file of an imported zip that could not be used.
+        row: the query whose cards are shown first.
     """
     data = json.dumps(as_json(full, left_out, run_with), ensure_ascii=False, indent=1)
     downloads = {"results.csv": as_csv(full).encode(), "results.json": data.encode()}
@@ -177,8 +188,24 @@ def results_shown(
         gr.update(value=files.kept_file(name, content), visible=True)
         for name, content in downloads.items()
     ]
-    shown = [table_html(results), cards_html(results, 0), similarities_html(results)]
-    return [message, *shown, *buttons, results.without_maps(), 0, None]
+    shown = [table_html(results, row), cards_html(results, row), similarities_html(results)]
+    return [message, *shown, *buttons, results.without_maps(), row, None]
+
+
+def same_row(before: Results | None, row: int, results: Results) -> int:
+    """The row of the query that was looked at before: whether it is right now is asked first.
+
+    Args:
+        before: the results that were shown, if any.
+        row: of them, chosen.
+        results: to be shown now; the first row where they lack that query.
+    """
+    if before is None or row >= len(before.queries):
+        return 0
+    looked_at = before.queries[row]
+    if row < len(results.queries) and results.queries[row] == looked_at:  # of several alike
+        return row
+    return results.queries.index(looked_at) if looked_at in results.queries else 0
 
 
 def nothing_shown(message: str = WELCOME) -> list[Any]:
