@@ -126,8 +126,8 @@ def build_classes_panel() -> ClassesPanel:
         save = gr.Button("Save as a zip", size="sm", elem_id="save-classes", min_width=120)
     block(
         "In a zip: one folder of pictures per class, up to 100. An import replaces the classes "
-        "above. A saved zip lacks descriptions and signs like / in names; pictures of an import "
-        f"and TIFFs come back with at most {images.KEPT_SIDE} pixels a side.",
+        "above, in the order of names. A saved zip lacks descriptions and signs like / in names; "
+        f"pictures of an import and TIFFs come back with at most {images.KEPT_SIDE} pixels a side.",
         elem_classes="hint",
         js_on_load=COUNT_UPLOADS,
     )

@@ -30,6 +30,11 @@ def build_sorting() -> tuple[gr.Dropdown, gr.Button]:
             choices, value="finetune", label="By the answers of", elem_id="sort-by",
             container=False, min_width=100,
         )  # fmt: skip
+        block(
+            "Which of them to trust? <em>Evaluate</em> measures it: save your classes as a zip, and "
+            "choose <em>My zip</em> there.",
+            elem_classes="hint", elem_id="sort-hint",
+        )  # fmt: skip
     return method, button
 
 
