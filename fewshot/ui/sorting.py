@@ -31,7 +31,7 @@ def build_sorting() -> tuple[gr.Dropdown, gr.Button]:
             container=False, min_width=100,
         )  # fmt: skip
         block(
-            "Which of them to trust? <em>Evaluate</em> measures it: save your classes as a zip, and "
+            "Which of them to trust? <em>Evaluate</em> measures it: save your classes as a zip and "
             "choose <em>My zip</em> there.",
             elem_classes="hint", elem_id="sort-hint",
         )  # fmt: skip
