@@ -140,20 +140,32 @@ def write_text(text: str, path: Path) -> None:
 
 
 class Status:
-    """One line on the terminal that says how far the work is; silent when not a terminal."""
+    """One line on the terminal that says how far the work is; silent when not a terminal.
+
+    Attributes:
+        is_shown: whether it is one.
+    """
 
     def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
+        self.is_shown = sys.stderr.isatty()
 
     def __call__(self, share: float, what: str) -> None:
         """Show a share in 0..1."""
-        if self._shown:
-            print(f"\r{100 * share:4.0f}% {what}\x1b[K", end="", file=sys.stderr, flush=True)
+        self.line(f"{100 * share:4.0f}% {what}")
+
+    def line(self, text: str) -> None:
+        """Show a text in place of the one before."""
+        if self.is_shown:
+            print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Leave the line empty."""
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        self.line("")
+
+    def keep(self) -> None:
+        """Let what is shown stand, and go on below it."""
+        if self.is_shown:
+            print(file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from fewshot.cli.arguments import at_least, output_path, positive, seed, stopping
+from fewshot.cli.arguments import Status, at_least, output_path, positive, seed, stopping
 from fewshot.types import InputError
 
 HELP = "Train an encoder for drawings on Omniglot, or the embedded CLIP on photos and fonts."
@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> None:
     except OSError as error:
         path = error.filename or arguments.output
         raise InputError(f"{path} cannot be read or written ({error.strerror}).") from error
-    teller.clear()
+    teller.status.clear()
     figures = ", ".join(f"{k} {v:.4f}" for k, v in ended.validation.items() if k != "score")
     print(f"{arguments.output}: best at step {ended.best_step}, validation accuracy {figures}")
     if stop:
@@ -197,24 +197,18 @@ class _Teller:
     """
 
     def __init__(self, remark: str) -> None:
+        self.status = Status()
         self._remark = remark
-        self._live = sys.stderr.isatty()
         self._parts: set[str] = set()
         self._logged = float("-inf")
-
-    def clear(self) -> None:
-        """Leave the line that changes empty."""
-        if self._live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def part(self, what: str) -> None:
         """Something beside the steps has begun; a log has each once."""
         if self._remark:
             print(self._remark, file=sys.stderr)
             self._remark = ""
-        if self._live:
-            print(f"\r{what} …\x1b[K", end="", file=sys.stderr, flush=True)
-        elif what not in self._parts:
+        self.status.line(f"{what} …")
+        if not self.status.is_shown and what not in self._parts:
             self._parts.add(what)
             print(f"{what} …", file=sys.stderr, flush=True)
 
@@ -226,12 +220,15 @@ class _Teller:
             f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
             f"{progress.images_per_second:.0f} images/s  "
             f"{'' if last else duration(progress.seconds_left) + ' left  '}{figures}"
-        )
-        if self._live:
-            print(f"\r{line}\x1b[K", end="\n" if last else "", file=sys.stderr, flush=True)
-        elif last or progress.step % 100 == 0 or time.monotonic() > self._logged + LOG_SECONDS:
+        ).rstrip()
+        self.status.line(line)
+        if last:
+            self.status.keep()
+        if self.status.is_shown:
+            return
+        if last or progress.step % 100 == 0 or time.monotonic() > self._logged + LOG_SECONDS:
             self._logged = time.monotonic()
-            print(line.rstrip(), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fewshot.remarks import some
 from fewshot.types import Comparison, InputError
 from fewshot.ui import timings
-from fewshot.ui.known_names import known_names
+from fewshot.ui.known_names import known_among, known_names
 
 if TYPE_CHECKING:
     from fewshot.encoders.clip_models import ClipModel
@@ -103,11 +103,9 @@ def cautioned(cautions: Sequence[str], where: str, names: Sequence[str] = ()) ->
     """
     if not cautions:
         return ""
-    known = known_names()
-    familiar = {name.casefold() for kind in known.values() for name in kind}
-    found = [name for name in names if name.casefold() in familiar]
+    found = known_among(names)
     yours = f" Of yours it knows {some(found)}." if found else ""
-    listed = "“How it works” lists the names it knows; for" if known else "For"
+    listed = "“How it works” lists the names it knows; for" if known_names() else "For"
     return f"{' '.join(cautions)}{yours} {listed} others choose a real CLIP model {where}."
 
 

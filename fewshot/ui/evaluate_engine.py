@@ -16,7 +16,7 @@ from fewshot.ui.evaluate_data import load_data
 from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, without_tables
 from fewshot.ui.evaluate_request import METHOD_TITLES, Request
 from fewshot.ui.kind import CHOOSE_PHOTOS
-from fewshot.ui.known_names import known_names
+from fewshot.ui.known_names import known_among
 
 if TYPE_CHECKING:
     from fewshot.evaluation import Evaluator
@@ -90,8 +90,7 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
 
 def _trained_on(evaluator: Evaluator, classes: Sequence[str]) -> tuple[str, ...]:
     """A sentence where some classes are known to the small embedded CLIP, which is cautioned of."""
-    nouns = {name.casefold() for name in known_names().get("nouns", ())}
-    seen = [name for name in classes if name.casefold() in nouns]
+    seen = known_among(classes, "nouns")
     if not (seen and evaluator.cautions):
         return ()
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from fewshot.ui.markup import escaped
@@ -16,6 +17,13 @@ def known_names() -> dict[str, tuple[str, ...]]:
     card = json.loads(CARD.read_text("utf-8"))
     listed = {"nouns": card.get("nouns"), "letters, digits and symbols": card.get("symbols")}
     return {kind: tuple(names) for kind, names in listed.items() if names}
+
+
+def known_among(names: Sequence[str], *kinds: str) -> list[str]:
+    """Those of some names that it knows, of any kind or of these."""
+    known = known_names()
+    listed = {name.casefold() for kind in kinds or known for name in known.get(kind, ())}
+    return [name for name in names if name.casefold() in listed]
 
 
 def known_names_html() -> str:
