@@ -1641,12 +1641,14 @@ def test_who_waits_for_others_is_told_so_after_a_while(page: Page, drawings: Cal
 
 def test_a_run_that_waits_for_uploads_says_so(page: Page, drawings: Callable) -> None:
     def press_during_upload(gallery: str, button: str, progress: str) -> None:
-        with held(page, "upload?") as asked:
-            page.set_input_files(f"{gallery} input[type=file]", drawings(14, range(4, 5)))
-            while not asked:
-                page.wait_for_timeout(50)
-            page.click(button)
-            expect(page.locator(progress)).to_contain_text("Waiting for the files")
+        with held(page, "queue/join?"):
+            with held(page, "upload?") as asked:
+                page.set_input_files(f"{gallery} input[type=file]", drawings(14, range(4, 5)))
+                while not asked:
+                    page.wait_for_timeout(50)
+                page.click(button)
+                expect(page.locator(progress)).to_contain_text("Waiting for the files")
+            expect(page.locator(progress)).to_contain_text("Waiting for the engine")
 
     two_classes(page, drawings)
     press_during_upload("#queries", "#classify", "#progress")

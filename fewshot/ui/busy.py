@@ -20,7 +20,7 @@ import gradio as gr
 
 from fewshot.types import InputError
 from fewshot.ui.engine import Step
-from fewshot.ui.markup import escaped, notice
+from fewshot.ui.markup import QUIET, escaped, notice
 
 # Seconds; a browser on two cores that it shares with the engine takes about as long over an update.
 LEGIBLE = 0.1
@@ -78,14 +78,18 @@ class RunButtons:
     def waiting_js(self) -> str:
         """For the browser alone: asked to run. What does not run yet cannot be stopped yet."""
         files = progress_bar("Waiting for the files")
-        # Within which the style sheet says, a while later, who else is at it.
-        engine = f'<div class="waiting">{progress_bar("Waiting for the engine")}</div>'
         rest = json.dumps(self._starters(False))
         return f"""() => {{
           {_BEGUN}
-          const bar = globalThis.uploads > 0 ? {json.dumps(files)} : {json.dumps(engine)};
+          const bar = globalThis.uploads > 0 ? {json.dumps(files)} : {json.dumps(_FOR_ENGINE)};
           return [{json.dumps(gr.skip())}, bar, ...{rest}];
         }}"""
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """A listener: the files have arrived, and the run still waits for its turn."""
+        js = f"() => {json.dumps(_FOR_ENGINE)}"
+        return {"fn": None, "outputs": self.progress, "js": js, **QUIET}
 
     def _starters(self, interactive: bool) -> list[Any]:
         return [gr.update(interactive=interactive)] * len(self.starters)
@@ -195,6 +199,10 @@ def download_failed_js() -> str:
     """For the browser, given the status: the button is ready again, and what went wrong stays."""
     ready = json.dumps(gr.update(interactive=True))
     return f"""(status) => [status?.includes("<progress") ? "" : status, {ready}]"""
+
+
+# Within which the style sheet says, a while later, who else is at it.
+_FOR_ENGINE = f'<div class="waiting">{progress_bar("Waiting for the engine")}</div>'
 
 
 def run_and_stop(label: str, elem_id: str, stop_id: str) -> tuple[gr.Button, gr.Button]:

@@ -150,6 +150,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     classify.click(**wait)
     # Gradio itself does not wait for files that are added to a gallery which has some.
     classify.click(**ALL_ARRIVED)
+    classify.click(**buttons.sent)
     classify.click(None, None, unsent, js=unsent_js("#given"), **QUIET)
     classify.click(**ask)
     # All examples share their listeners: a browser takes time over each as the page opens.
@@ -157,6 +158,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     example(**wait)
     example(None, None, unsent, js="() => ''", **QUIET)
     example(**ALL_ARRIVED)
+    example(**buttons.sent)
     example(None, js=_CLEAR_PADS, api_visibility="private")
     example(**remember)
     load = example(load_example, None, filled, **QUIET)

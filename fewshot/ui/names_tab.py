@@ -95,6 +95,7 @@ def build_names_tab(page: gr.Blocks, settings: SettingsPanel) -> None:
     buttons = RunButtons(stop, progress, [ask])
     ask.click(None, None, buttons.outputs, js=buttons.waiting_js, **QUIET)
     ask.click(**UPLOADS_OVER)
+    ask.click(**buttons.sent)
     ask.click(None, None, unsent, js=unsent_js("#pad-names"), **QUIET)
     ask.click(None, held, outdated.asked, js=outdated.asked_js, **QUIET)
     run = ask.click(
