@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from visiting import open_tab, pages
 
 from fewshot.handwriting import draw
 
@@ -51,16 +53,12 @@ def _own_uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def page_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the page's process prints."""
-    return tmp_path_factory.mktemp("page") / "log.txt"
-
-
-@pytest.fixture(scope="session")
-def page_url(page_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``python app.py`` on a free port, answering."""
-    with served(page_log, tmp_path_factory.mktemp("elsewhere")) as (url, _):
+def page_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``python app.py`` on a free port, answering; whatever is done there, nothing may go wrong."""
+    log = tmp_path_factory.mktemp("page") / "log.txt"
+    with served(log, tmp_path_factory.mktemp("elsewhere")) as (url, _):
         yield url
+    assert "Traceback" not in log.read_text("utf-8", "replace")
 
 
 @contextlib.contextmanager
@@ -107,8 +105,6 @@ def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 @pytest.fixture(scope="session")
 def browser():
     """Debian's Chromium, driven by Playwright; quicker where it comes without a window."""
-    from playwright.sync_api import expect, sync_playwright
-
     names = ("chromium-headless-shell", "chromium", "chromium-browser")
     chromium = next(filter(None, map(shutil.which, names)), None)
     if chromium is None:
@@ -126,6 +122,54 @@ def window(browser):
     context = browser.new_context(accept_downloads=True)
     yield context
     context.close()
+
+
+@pytest.fixture
+def open_page(window: BrowserContext, page_url: str) -> Iterator[Callable[..., Page]]:
+    """Open the page at a width and height."""
+    with pages(window, page_url) as open_at:
+        yield open_at
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    """The page, wide."""
+    return open_page()
+
+
+@pytest.fixture(scope="module")
+def _fresh(window: BrowserContext, page_url: str) -> Iterator[Page]:
+    with pages(window, page_url) as open_at:
+        yield open_at()
+
+
+@pytest.fixture
+def fresh(_fresh: Page) -> Page:
+    """The page before anything is given; all tests that only look at it share one."""
+    open_tab(_fresh, "Classify")
+    return _fresh
+
+
+@pytest.fixture(scope="module")
+def answered(window: BrowserContext, page_url: str) -> Iterator[Page]:
+    """The page with an example's answers; tests that share it leave its first query in sight."""
+    with pages(window, page_url) as open_at:
+        page = open_at()
+        page.click("#example-alphabet")
+        expect(page.locator("#cards .card")).to_have_count(5)
+        yield page
+
+
+@pytest.fixture(scope="session")
+def measured():
+    """Two methods measured on the invented alphabet, as the Evaluate tab does: its report."""
+    # Not above, where the hub would be read before it is told to be offline.
+    from evaluate_runs import reports
+
+    from fewshot.ui.evaluate_request import Request
+
+    methods = {"methods": ("prototype", "pixels"), "against": "prototype"}
+    return reports(Request(**methods, episodes=60))[-1]
 
 
 @pytest.fixture(scope="session")
