@@ -180,6 +180,7 @@ def test_an_own_zip_on_a_phone(tab: Callable[..., Page], zip_of: Callable, tmp_p
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK no zip")
     page.set_input_files("#evaluate-zip input[type=file]", str(broken))
+    expect(page.locator("#evaluate-zip-holds")).to_contain_text("is not a zip file or is damaged")
     page.click("#evaluate")
     expect(page.locator("#evaluate-problem-said")).to_contain_text(
         "is not a zip file or is damaged"
@@ -189,6 +190,7 @@ def test_an_own_zip_on_a_phone(tab: Callable[..., Page], zip_of: Callable, tmp_p
         "#evaluate-zip input[type=file]", zip_of("own.zip", 6, 4, {"x/y.png": png(3, 3)})
     )
     expect(page.locator("#evaluate-zip")).to_contain_text("own")
+    expect(page.locator("#evaluate-zip-holds")).to_contain_text("7 classes of 1 to 4 pictures")
     page.fill("#evaluate-queries input", "2")
     evaluate(page)
     expect(page.locator("#evaluate-message")).to_contain_text("7 classes with 25 pictures: own.zip")

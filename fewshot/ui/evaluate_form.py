@@ -23,6 +23,7 @@ from fewshot.ui.evaluate_data import (
 from fewshot.ui.evaluate_request import FIRST_METHODS, LIMITS, METHOD_TITLES, SWEEPS
 from fewshot.ui.markup import QUIET, block, escaped, notice
 from fewshot.ui.reload import read_kept, still_here
+from fewshot.ui.zip_note import wire_zip_note
 
 # JavaScript, of what outlives a reload: the values of all inputs, of a zip its path.
 FORM_GIVEN = "((...values) => ({ values: values.map((value) => value?.path ?? value) }))"
@@ -58,7 +59,7 @@ class EvaluateForm:
 
 def build_evaluate_form() -> EvaluateForm:
     """Lay out the form and wire what concerns it alone."""
-    source, zip_path = _data_inputs()
+    source, zip_path, held = _data_inputs()
     methods = gr.CheckboxGroup(
         [(title, name) for name, title in METHOD_TITLES.items()], value=FIRST_METHODS,
         label="Methods", elem_id="evaluate-methods",
@@ -87,6 +88,7 @@ def build_evaluate_form() -> EvaluateForm:
         False, label="Within one alphabet", visible=False, elem_id="evaluate-within",
         info="All classes of an episode are of one alphabet, which is harder.",
     )  # fmt: skip
+    wire_zip_note(zip_path, preset, held)
     source.change(lambda chosen: gr.update(visible=chosen == OMNIGLOT), source, within, **QUIET)
     sweep.change(
         lambda over: [gr.update(interactive=over != name) for name in ("ways", "shots")],
@@ -134,8 +136,8 @@ def _number(name: str, value: int, info: str) -> gr.Number:
     )  # fmt: skip
 
 
-def _data_inputs() -> tuple[gr.Radio, gr.File]:
-    """The choice of a data set, with what each needs; wired."""
+def _data_inputs() -> tuple[gr.Radio, gr.File, gr.HTML]:
+    """The choice of a data set, with what each needs, wired; and where to say what a zip holds."""
     source = gr.Radio(
         [(title, name) for name, title in SOURCES.items()], value=INVENTED, label="Data set",
         elem_id="evaluate-source",
@@ -149,6 +151,7 @@ def _data_inputs() -> tuple[gr.Radio, gr.File]:
             "One folder of pictures per class; up to 2,000 pictures and 300 MB unpacked.",
             elem_classes="hint",
         )
+        held = block(elem_id="evaluate-zip-holds")
     with gr.Column(visible=False) as fetch:
         status = block(elem_id="omniglot-status")
         download = gr.Button(
@@ -167,7 +170,7 @@ def _data_inputs() -> tuple[gr.Radio, gr.File]:
         fetched, None, told, concurrency_id="download", concurrency_limit=1, **QUIET
     )
     fetching.failure(None, status, told, js=download_failed_js(), **QUIET)
-    return source, zip_file
+    return source, zip_file, held
 
 
 def omniglot_status() -> list[Any]:
