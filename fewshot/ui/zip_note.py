@@ -41,9 +41,8 @@ def zip_note(zip_path: str | None, preset: str) -> Iterator[str]:
     except Exception as error:
         yield notice(escaped(sentence(error)), "problem")
         return
-    said = notice(holdings(data))
-    if data.skipped:
-        said += notice(f"Left out: {several(data.skipped)}")
+    left_out = f"<div>Left out: {several(data.skipped)}</div>" if data.skipped else ""
+    said = notice(holdings(data) + left_out)
     if remark := photographed(data.pool.pictures, preset, CHOOSE_PHOTOS):
         said += notice(escaped(remark), "problem")
     yield said
