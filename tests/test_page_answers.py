@@ -107,6 +107,13 @@ def test_the_row_looked_at_stays_when_classified_again(page: Page, drawings: Cal
       return own.top >= frame.top && own.bottom <= frame.bottom + 1;
     }"""
     page.wait_for_function(inside)
+    box = page.get_by_label("on which they disagree")
+    all_rows, odd_rows = rows.count(), page.locator("tr[data-query]:has(.odd)").count()
+    assert 0 < odd_rows < all_rows
+    box.check()
+    expect(rows.filter(visible=True)).to_have_count(odd_rows)
+    box.uncheck()
+    expect(rows.filter(visible=True)).to_have_count(all_rows)
     page.locator("#queries .delete-button").first.click()  # what goes moves it, but one row up
     expect(thumbnails(page, "#queries")).to_have_count(16)
     classify(page)

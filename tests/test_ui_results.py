@@ -234,6 +234,19 @@ def test_only_a_long_table_scrolls_by_itself() -> None:
     assert ['class="table-frame long"' in html for html in frames] == [False, True]
 
 
+def test_a_long_table_can_be_cut_down_to_the_disagreements() -> None:
+    def offer(n_odd: int, n_queries: int) -> str:
+        first = answer(*[0.9] * n_queries)
+        second = answer(*[0.1] * n_odd, *[0.9] * (n_queries - n_odd))
+        html = table_html(results(comparison(siamese=first, triplet=second)))
+        assert html.count(" data-agree") == n_queries - n_odd
+        return " ".join(re.findall("Only the .*?(?=</label>)", html))
+
+    assert offer(3, 13) == "Only the 3 on which they disagree"
+    assert offer(1, 13) == "Only the one on which they disagree"
+    assert offer(0, 13) == offer(13, 13) == offer(3, 12) == ""
+
+
 def shown_as(pictures: list[Picture], labels: list[int]) -> SupportSet:
     return SupportSet(("A", "B"), tuple(pictures), np.array(labels))
 

@@ -80,13 +80,26 @@ def table_html(results: Results, chosen: int = 0) -> str:
         return ""
     heads = "".join(f'<th scope="col">{title}</th>' for title in TITLES.values())
     rows = "".join(_row(results, query, query == chosen) for query in range(n_queries))
-    frame = "table-frame long" if n_queries > MOST_ROWS else "table-frame"
+    frame, odd_alone = "table-frame", ""
+    if n_queries > MOST_ROWS:
+        frame, odd_alone = "table-frame long", _odd_alone(results)
     return (
-        f'<div class="{frame}"><table class="queries"><thead><tr>'
+        f'{odd_alone}<div class="{frame}"><table class="queries"><thead><tr>'
         f'<th scope="col">{n_queries:,} pictures</th>{heads}</tr>{_tally(results)}</thead>'
         f"<tbody>{rows}</tbody></table></div>"
         '<p class="hint">Choose a row to see its cards; ≠ marks those on which they disagree.</p>'
     )
+
+
+def _odd_alone(results: Results) -> str:
+    """A box whose tick leaves only those rows in sight that are worth a look: see the styles."""
+    n_queries = len(results.queries)
+    n_odd = sum(not results.comparison.agree(query) for query in range(n_queries))
+    if n_odd in (0, n_queries):
+        return ""
+    which = "one" if n_odd == 1 else f"{n_odd:,}"
+    box = '<input type="checkbox">'
+    return f'<label class="odd-alone">{box} Only the {which} on which they disagree</label>'
 
 
 def _question(results: Results, query: int) -> str:
@@ -231,17 +244,19 @@ def _tally(results: Results) -> str:
 
 def _row(results: Results, query: int, is_chosen: bool) -> str:
     comparison = results.comparison
-    odd = "" if comparison.agree(query) else '<i class="odd" title="They disagree">≠</i>'
+    agree = comparison.agree(query)
+    odd = "" if agree else '<i class="odd" title="They disagree">≠</i>'
     cells = "".join(_cell(results, query, name) for name in TITLES)
     blank = ""
     if comparison.is_blank(query):
         blank = '<i class="odd" title="No drawing was found in it">∅</i>'
     # To begin with; after that the browser moves the mark.
     chosen = ' class="chosen"' if is_chosen else ""
+    alike = " data-agree" if agree else ""
     pressed = "true" if is_chosen else "false"
     name = escaped(comparison.queries[query])
     return (
-        f'<tr data-query="{query}"{chosen}><th scope="row">'
+        f'<tr data-query="{query}"{chosen}{alike}><th scope="row">'
         f'<button type="button" aria-pressed="{pressed}">'
         f'{image(results.queries[query], "")}<span title="{name}">{name}</span>'
         f"{odd}{blank}</button></th>{cells}</tr>"
