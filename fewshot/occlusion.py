@@ -15,7 +15,7 @@ GRID = 8  # cells a side
 WINDOW = 2  # cells a side of what is covered at a time; its steps are of one cell
 N_WINDOWS = (GRID - WINDOW + 1) ** 2
 BATCH = 16  # copies of a picture at a time: a run can be stopped between two
-SMALLEST = 1e-37  # probability: the least that float32 holds in full
+SMALLEST = 1e-37  # probability: about the least that float32 holds in full
 
 
 @dataclass(frozen=True)

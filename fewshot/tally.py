@@ -50,10 +50,11 @@ class Tally:
         sureness, answers = p.max(2)
         hits = (answers == truth).cpu().numpy()
         true = p.gather(2, truth.unsqueeze(2))
-        # Of equals some are among the five, as by lot. A probability of 0 is none: floating-point
-        # numbers have run out, and all are alike.
+        # Of equals some are among the five, as by lot. A probability of 0 is none, unless there are
+        # but five: floating-point numbers have run out, and all are alike.
         places = (5 - (p > true).sum(2)) / (p == true).sum(2)
-        self._top5 += float((places.clamp(0, 1) * (true[..., 0] > 0)).sum())
+        some = (true[..., 0] > 0) | (p.shape[2] <= 5)
+        self._top5 += float((places.clamp(0, 1) * some).sum())
         self._queries += hits.size
         self._different = np.union1d(self._different, batch.queries)
         self._hits = hits[0] if self._hits is None else self._hits

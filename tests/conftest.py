@@ -20,13 +20,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
-from visiting import open_tab, pages
+from visiting import WAIT, open_tab, pages
 
 from fewshot.handwriting import draw
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120  # on a machine that is busy with something else
-WAIT = 60_000  # milliseconds, for the page; waiting ends as soon as there is something to see
 
 # No test looks anything up, and none finds a CLIP model that happens to be on the machine.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -13,6 +13,7 @@ import pytest
 from conftest import served
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from gradio_client.utils import Status
 from PIL import Image
 
 from fewshot.class_folders import read_class_folders
@@ -195,10 +196,14 @@ def test_a_stop_amid_a_run_is_an_orderly_end(
     many = zip_of("many.zip", n_classes=30, shots=12)
     with served(tmp_path / "log.txt", tmp_path) as (url, server):
         asking = Client(url, verbose=False)
-        asking.submit(
-            handle_file(many), [handle_file(drawings(1, range(3, 4))[0])], api_name="/classify"
-        )
-        time.sleep(3)
+        query = handle_file(drawings(1, range(3, 4))[0])
+        job = asking.submit(handle_file(many), [query], api_name="/classify")
+        deadline = time.monotonic() + 60
+        while job.status().code is not Status.PROCESSING:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1)  # into the work, which begins with waking the engine
+        assert not job.done()
         server.terminate()
         assert server.wait(30) == 0
     assert list((tmp_path / "gradio").iterdir()) == []

@@ -192,6 +192,18 @@ def test_tasks_in_portions(monkeypatch) -> None:
     np.testing.assert_allclose(parts.evidence, expected.evidence, atol=1e-6)
 
 
+def test_the_nearest_are_those_of_the_adapted_network() -> None:
+    support = support_of(LABELS)
+    method = METHODS["maml"](ENCODER).fit(support)
+    evidence = method.predict(QUERIES).evidence
+    ids, similarities = method.nearest(support, QUERIES, 3)
+    expected = np.argsort(-evidence, axis=1, kind="stable")[:, :3]
+    np.testing.assert_array_equal(ids, expected)
+    np.testing.assert_allclose(
+        similarities, np.take_along_axis(evidence, expected, axis=1), atol=1e-5
+    )
+
+
 def test_fitting_leaves_the_encoders_network_alone() -> None:
     network = ENCODER.maml_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}

@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import Page, expect
 from visiting import (
     METHODS,
-    WAIT,
     as_float,
     card,
     class_names,
@@ -58,7 +57,7 @@ def test_similarities_are_a_click_away_with_their_numbers(answered: Page) -> Non
 def test_a_row_of_the_table_shows_its_cards(answered: Page) -> None:
     task = example_task("alphabet")
     rows = answered.locator("tr[data-query]")
-    expect(rows).to_have_count(len(task.queries), timeout=WAIT)
+    expect(rows).to_have_count(len(task.queries))
     other = next(i for i, answer in enumerate(task.answers) if answer != task.answers[0])
     expect(rows.nth(other)).to_contain_text(task.answers[other])
     rows.nth(other).locator("td").first.click()
@@ -128,13 +127,13 @@ def test_what_the_answers_rest_on_is_a_click_away(page: Page) -> None:
     expect(look).to_be_hidden()
     page.click("#example-alphabet")
     row = page.locator("tr[data-query]").nth(1)
-    row.click(timeout=WAIT)
+    row.click()
     expect(page.locator(".question small")).to_have_text("query-2.png")
     look.click()
     expect(page.locator("#stop")).to_be_visible()
     page.locator("tr[data-query]").nth(0).click()  # meanwhile: what is looked at stays the other
     expect(page.locator(".question small")).to_have_text("query-1.png")
-    expect(page.locator("#stop")).to_be_hidden(timeout=2 * WAIT)
+    expect(page.locator("#stop")).to_be_hidden()
     expect(page.locator("#classify")).to_be_enabled()
     expect(page.locator(".question small")).to_have_text("query-1.png")
     expect(page.locator(".card .look")).to_have_count(0)
@@ -151,14 +150,14 @@ def test_what_the_answers_rest_on_is_a_click_away(page: Page) -> None:
     page.get_by_label("Name of class 1", exact=True).fill("Other")
     expect(page.locator("#outdated")).to_contain_text("press Classify")
     look.click()
-    expect(page.locator("#problem-said")).to_contain_text("press Classify first", timeout=WAIT)
+    expect(page.locator("#problem-said")).to_contain_text("press Classify first")
     expect(page.locator(".card .look")).to_have_count(5)
     expect(look).to_be_enabled()
 
 
 def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
     page.click("#example-one-shot")
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5)
     files = {}
     for kind in ("CSV", "JSON"):
         with page.expect_download() as download:
@@ -190,7 +189,7 @@ def test_the_downloads_hold_what_is_shown(page: Page, tmp_path: Path) -> None:
 def test_classes_and_sorted_pictures_can_be_taken_away(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#sorting")).to_be_hidden()
     page.click("#example-alphabet")
-    expect(page.locator("tr[data-query]").first).to_be_visible(timeout=WAIT)
+    expect(page.locator("tr[data-query]").first).to_be_visible()
     task = example_task("alphabet")
     with page.expect_download() as classes:
         page.click("#save-classes")
@@ -208,7 +207,7 @@ def test_classes_and_sorted_pictures_can_be_taken_away(page: Page, tmp_path: Pat
     page.click("#clear-all")
     expect(page.locator("#pictures-5")).to_be_hidden()
     import_zip(page, str(tmp_path / "classes.zip"))
-    expect(thumbnails(page, "#pictures-5")).to_have_count(5, timeout=WAIT)
+    expect(thumbnails(page, "#pictures-5")).to_have_count(5)
     assert sorted(class_names(page)) == sorted(task.support.classes)
 
 
@@ -221,7 +220,7 @@ def test_names_alone_find_names_for_pictures(page: Page, drawings: Callable) -> 
     upload(page, "#names-queries", drawings(4, range(2)))
     page.click("#find-names")
     shown = page.locator(".card.named")
-    expect(shown).to_have_count(2, timeout=WAIT)
+    expect(shown).to_have_count(2)
     expect(page.locator("#names-message")).to_contain_text("7 names, 2 pictures. 1 repeated")
     for one in shown.all():
         assert one.locator(".bars li").count() == 5
@@ -245,6 +244,6 @@ def test_a_description_changes_what_clip_says(page: Page, drawings: Callable) ->
     page.get_by_label("Description of class 1").fill("a ring with a tail, drawn in one stroke")
     page.click("#classify")
     first = card(page, "clip").locator(".share").first
-    expect(first).not_to_have_attribute("title", before[3], timeout=WAIT)
+    expect(first).not_to_have_attribute("title", before[3])
     after = [card(page, m).locator(".share").first.get_attribute("title") for m in METHODS]
     assert after[:3] == before[:3]

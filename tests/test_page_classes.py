@@ -9,7 +9,6 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 from visiting import (
-    WAIT,
     class_names,
     classify,
     draw_on,
@@ -21,6 +20,7 @@ from visiting import (
     open_tab,
     thumbnails,
     two_classes,
+    until,
     upload,
 )
 
@@ -71,15 +71,14 @@ def test_a_class_is_removed_once_what_is_on_its_way_is_there(
     page: Page, drawings: Callable, tmp_path: Path
 ) -> None:
     page.click("#example-alphabet")
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5)
     last = class_names(page)[-1]
 
     def first_removed_while(n_classes: int, address: str, start: Callable) -> None:
         """Remove the first class while what is asked for the last one is held back."""
         with held(page, address) as asked:
             start()
-            while not asked:
-                page.wait_for_timeout(50)
+            until(page, lambda: asked)
             page.click("#class-1 .remove")
             page.wait_for_timeout(1000)
             assert n_slots(page) == n_classes
@@ -124,16 +123,15 @@ def test_classes_are_replaced_once_what_is_on_its_way_is_there(
         upload(page, "#pictures-1", drawings(20, [0]), 1)
         with held(page, "upload?", 1) as asked:
             page.set_input_files("#pictures-1 input[type=file]", drawings(21, range(2)))
-            while not asked:
-                page.wait_for_timeout(50)
+            until(page, lambda: asked)
             replace()
             expect(page.locator("#given.waiting")).to_be_visible()
             page.wait_for_timeout(500)
             expect(thumbnails(page, "#pictures-1")).to_have_count(1)
         expect(page.locator("#given.waiting")).to_have_count(0)
         name = page.get_by_label("Name of class 1", exact=True)
-        expect(name).not_to_have_value(f"Class of way {number}", timeout=WAIT)
-        expect(page.locator("#bring-back")).to_be_enabled(timeout=WAIT)
+        expect(name).not_to_have_value(f"Class of way {number}")
+        expect(page.locator("#bring-back")).to_be_enabled()
         page.click("#bring-back")
         expect(name).to_have_value(f"Class of way {number}")
         expect(thumbnails(page, "#pictures-1")).to_have_count(3)
@@ -148,7 +146,7 @@ def test_what_others_replace_can_be_brought_back(
     before = class_names(page)
     expect(page.locator("#bring-back")).to_be_hidden()
     page.click("#example-one-shot")
-    expect(page.locator("#message")).to_contain_text(example_task("one-shot").title, timeout=WAIT)
+    expect(page.locator("#message")).to_contain_text(example_task("one-shot").title)
     # One import more, and a refused one, which replaces nothing.
     import_zip(page, zip_of("letters.zip", n_classes=3, shots=1))
     expect(page.get_by_label("Name of class 3", exact=True)).to_have_value("Letter 2")
@@ -183,10 +181,8 @@ def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Ca
         page.on(ended, lambda one: under_way.discard(one))
 
     def reload() -> None:
-        quiet = 0  # of a change the server is asked a moment later
-        while quiet < 10:
-            page.wait_for_timeout(50)
-            quiet = 0 if under_way else quiet + 1
+        quiet = [False] * 10  # of a change the server is asked a moment later
+        until(page, lambda: quiet.append(not under_way) or all(quiet[-10:]))
         page.reload()
 
     two_classes(page, drawings)
@@ -210,7 +206,7 @@ def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Ca
     page.wait_for_function("sessionStorage.getItem('evaluate')?.includes('shots')")
     page.wait_for_function("sessionStorage.getItem('evaluate')?.includes('two.zip')")
     reload()
-    expect(page.get_by_label("Name of class 2", exact=True)).to_have_value("Fork", timeout=WAIT)
+    expect(page.get_by_label("Name of class 2", exact=True)).to_have_value("Fork")
     assert class_names(page) == ["Loop", "Fork"]
     expect(thumbnails(page, "#queries")).to_have_count(1)
     page.locator("#settings > button").click()
@@ -233,10 +229,10 @@ def test_a_reload_loses_nothing_given(page: Page, drawings: Callable, zip_of: Ca
     classify(page)
     assert labels(page) == ["Loop"] * 3
     import_zip(page, zip_of("letters.zip", 12, 1))
-    expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+    expect(page.locator(".class-list li")).to_have_count(12)
     page.wait_for_function("sessionStorage.getItem('classify').includes('letters.zip')")
     reload()
-    expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+    expect(page.locator(".class-list li")).to_have_count(12)
     expect(page.locator(".slot")).to_have_count(0)
     classify(page)
     assert all(label.startswith("Letter") for label in labels(page))

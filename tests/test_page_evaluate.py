@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import png
 from playwright.sync_api import Page, expect
-from visiting import WAIT, open_tab, overflow
+from visiting import open_tab, overflow
 
 from fewshot.ui import evaluate_tab
 from fewshot.ui.evaluate_report import REMEMBERED
@@ -23,7 +23,7 @@ def tab(open_page: Callable[..., Page]) -> Callable[..., Page]:
     def open_at(width: int = 1280, height: int = 900) -> Page:
         page = open_page(width, height)
         open_tab(page, "Evaluate")
-        expect(page.locator("#evaluate")).to_be_visible(timeout=WAIT)
+        expect(page.locator("#evaluate")).to_be_visible()
         for title in ("Siamese", "Triplet", "Fine-tuned prototype", "Prototype"):
             page.locator("#evaluate-methods").get_by_label(title, exact=True).uncheck()
         page.locator("#evaluate-against input").click()
@@ -37,7 +37,7 @@ def tab(open_page: Callable[..., Page]) -> Callable[..., Page]:
 def evaluate(page: Page) -> None:
     page.click("#evaluate")
     expect(page.locator("#evaluate")).to_be_disabled()
-    expect(page.locator("#evaluate")).to_be_enabled(timeout=WAIT)
+    expect(page.locator("#evaluate")).to_be_enabled()
     expect(page.locator("#evaluate-csv")).to_be_visible()
     expect(page.locator("#evaluate-csv")).to_be_enabled()
     expect(page.locator("#evaluate-confusion-of")).to_be_visible()
@@ -76,7 +76,7 @@ def test_the_example_gives_a_table_plots_and_pictures(
     expect(row.locator(".accuracy")).to_have_text(re.compile(r"^\d+\.\d\d ± \d\.\d\d %$"))
     # Three parts of one bar: what is below the interval, and its two halves above.
     bars = page.locator("#evaluate-bars .mark-rect path")
-    expect(bars).to_have_count(3, timeout=WAIT)
+    expect(bars).to_have_count(3)
     # All at once: the page may be scrolling to them.
     above, up_to, below = bars.evaluate_all(
         """(parts) => ["#f0a94a", "#a3aee0", "#5566bb"].map((colour) => {
@@ -143,7 +143,7 @@ def test_a_sweep_draws_lines(tab: Callable[..., Page]) -> None:
     expect(page.locator("#evaluate-shots input")).to_be_disabled()
     evaluate(page)
     expect(page.locator("#evaluate-scores tr.task")).to_have_count(4)
-    expect(page.locator("#evaluate-lines .mark-line path").first).to_be_visible(timeout=WAIT)
+    expect(page.locator("#evaluate-lines .mark-line path").first).to_be_visible()
     expect(page.locator("#evaluate-bars")).to_be_hidden()
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from visiting import (
     BOXES,
-    WAIT,
     card,
     classify,
     cut_short,
@@ -30,10 +29,10 @@ from fewshot.examples import example_task
 def test_what_there_is_room_for_is_shown_whole(open_page: Callable[..., Page]) -> None:
     page = open_page(1440, 900)
     page.click("#example-alphabet")  # five pictures a class
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5)
     assert cut_short(page, ".pictures .grid-wrap") == []
     page.click("#example-symbols")  # ten queries, and names of three words
-    expect(page.locator("#message")).to_contain_text(example_task("symbols").title, timeout=WAIT)
+    expect(page.locator("#message")).to_contain_text(example_task("symbols").title)
     assert cut_short(page, ".pictures .grid-wrap, .table-frame") == []
     names = "table.queries td b, .bars li > span:first-child, .evidence figcaption b"
     expect(page.locator(names).filter(has_text="arrow pointing right").first).to_be_visible()
@@ -60,7 +59,7 @@ def test_nothing_lies_over_the_first_drop_zone(fresh: Page) -> None:
 def test_nothing_shines_through_the_bar_with_the_buttons(open_page: Callable[..., Page]) -> None:
     page = open_page(1440, 900)
     page.click("#example-alphabet")
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5)
     bar = page.locator("#actions")
     colour = bar.evaluate("bar => getComputedStyle(bar).backgroundColor")
     assert colour.startswith("rgb(") and "gradient" not in bar.evaluate(
@@ -177,7 +176,7 @@ def test_a_phone_shows_everything_below_each_other(open_page: Callable[..., Page
     button = page.locator("#classify").bounding_box()
     assert 0 <= button["y"] <= 844 - button["height"]
     page.click("#example-alphabet")
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5)
     expect(page.locator(".question")).to_be_in_viewport(ratio=0.1)
     assert overflow(page) <= 0
     # All at once: the page is still scrolling to the results.
@@ -211,7 +210,7 @@ def test_a_table_that_does_not_fit_says_that_it_scrolls(
     page = open_page(width, 800)
     page.click("#example-alphabet")
     frame = page.locator(".table-frame")
-    expect(frame).to_be_visible(timeout=WAIT)
+    expect(frame).to_be_visible()
     hint = "frame => getComputedStyle(frame.nextElementSibling, '::after').content"
     assert frame.evaluate("frame => frame.scrollWidth <= frame.clientWidth") is fits
     assert ("The table scrolls sideways" in frame.evaluate(hint)) is not fits

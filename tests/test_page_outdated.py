@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
-from visiting import (
-    WAIT,
-    classify,
-    import_zip,
-    name_class,
-    outdated,
-    stop_at_once,
-    two_classes,
-    upload,
-)
+from visiting import classify, import_zip, name_class, outdated, stop_at_once, two_classes, upload
 
 
 def test_answers_to_what_is_no_longer_shown_are_marked(page: Page, drawings: Callable) -> None:
@@ -41,7 +32,7 @@ def test_answers_to_what_is_no_longer_shown_are_marked(page: Page, drawings: Cal
     page.get_by_role("radio", name="Photos").check()
     expect(outdated(page)).to_have_count(1)
     page.click("#classify")
-    expect(outdated(page)).to_have_count(0, timeout=WAIT)
+    expect(outdated(page)).to_have_count(0)
     expect(faded).to_have_css("opacity", "1")
 
 
@@ -57,7 +48,7 @@ def test_whatever_is_changed_marks_the_answers(
 
     def other_classes() -> None:
         import_zip(page, zip_of("many.zip", n_classes=12, shots=1))
-        expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+        expect(page.locator(".class-list li")).to_have_count(12)
 
     temperature = page.get_by_label("Temperature")
     description = page.get_by_label("Description of class 1")
@@ -78,8 +69,8 @@ def test_whatever_is_changed_marks_the_answers(
         if not valid:
             page.click("#classify")
             expect(page.locator("#stop")).to_be_hidden()
-            expect(page.locator("#classify")).to_be_enabled(timeout=WAIT)
-            expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+            expect(page.locator("#classify")).to_be_enabled()
+            expect(page.locator("#cards .card")).to_have_count(5)
         expect(outdated(page)).to_have_count(0)
         change()
         expect(outdated(page)).to_have_count(1)
@@ -97,7 +88,7 @@ def test_a_stopped_run_leaves_the_old_answers_marked(
     two_classes(page, drawings)
     classify(page)
     import_zip(page, zip_of("many.zip", n_classes=12, shots=12))
-    expect(outdated(page)).to_have_count(1, timeout=WAIT)
+    expect(outdated(page)).to_have_count(1)
     page.click("#classify")
     stop_at_once(page)
     expect(page.locator("#problem-said")).to_contain_text("Stopped")

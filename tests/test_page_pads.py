@@ -9,16 +9,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import Page, expect
-from visiting import (
-    WAIT,
-    class_names,
-    classify,
-    draw_on,
-    labels,
-    name_class,
-    thumbnails,
-    two_classes,
-)
+from visiting import class_names, classify, draw_on, labels, name_class, thumbnails, two_classes
 
 
 def test_drawings_on_the_pads_give_cards(page: Page) -> None:
@@ -40,7 +31,7 @@ def test_drawings_on_the_pads_give_cards(page: Page) -> None:
         draw_on(page, pad, strokes)
         expect(page.locator(f"{pad} .pad-hint")).to_be_hidden()
         page.click(f"{pad} [data-do=add]")
-        expect(thumbnails(page, gallery)).to_have_count(1, timeout=WAIT)
+        expect(thumbnails(page, gallery)).to_have_count(1)
         expect(page.locator(f"{pad} .pad-hint")).to_be_visible()  # and the pad is empty again
         expect(problem).to_have_count(0)
     page.wait_for_function("JSON.parse(sessionStorage.classify).queries.length === 1")
@@ -65,7 +56,7 @@ def test_a_drawing_left_on_a_pad_is_asked_about(page: Page, drawings: Callable) 
       document.querySelector("#classify").click();
     }""")
     expect(thumbnails(page, "#queries")).to_have_count(2)
-    expect(page.locator("tr[data-query]")).to_have_count(2, timeout=WAIT)
+    expect(page.locator("tr[data-query]")).to_have_count(2)
 
 
 def test_undo_takes_back_one_stroke(page: Page) -> None:
@@ -97,7 +88,7 @@ def test_control_z_takes_a_stroke_back_and_no_name(page: Page) -> None:
     page.keyboard.press("Control+z")  # one too many
     draw_on(page, "#pad-1", [[(0.2, 0.5), (0.8, 0.5)]])
     page.click("#pad-1 [data-do=add]")
-    expect(thumbnails(page, "#pictures-1")).to_have_count(1, timeout=WAIT)
+    expect(thumbnails(page, "#pictures-1")).to_have_count(1)
     page.keyboard.press("Control+z")  # there is no such button any more to have the focus
     assert class_names(page)[0] == "Loops"
 

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from visiting import (
-    WAIT,
     classify,
     draw_on,
     import_zip,
@@ -70,9 +69,9 @@ def test_pictures_are_dropped_wherever_a_class_is(page: Page, drawings: Callable
     places = ["#pictures-1 .upload-container", "#pictures-1", "#class-1 textarea", "#pad-1"]
     for number, place in enumerate(places, start=1):
         assert drop(page, place, drawings(20, range(number, number + 1)))
-        expect(thumbnails(page, "#pictures-1")).to_have_count(number, timeout=WAIT)
+        expect(thumbnails(page, "#pictures-1")).to_have_count(number)
     assert drop(page, "#queries", drawings(20, range(7, 9)))
-    expect(thumbnails(page, "#queries")).to_have_count(3, timeout=WAIT)
+    expect(thumbnails(page, "#queries")).to_have_count(3)
     for place in ("#actions", "header.masthead"):  # else the browser would open them
         assert drop(page, place, drawings(20, range(1)))
     page.wait_for_timeout(500)
@@ -155,14 +154,14 @@ def test_photos_taken_for_drawings_are_told_as_they_come(
     page.get_by_label("Drawings").check()
     expect(note).to_be_visible()
     page.click("#clear-all")
-    expect(note).to_be_hidden(timeout=WAIT)
+    expect(note).to_be_hidden()
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for i in range(6):
             archive.write(tmp_path / f"photo-{i}.png", f"class {i % 2}/{i}.png")
     import_zip(page, str(tmp_path / "photos.zip"))
-    expect(note).to_be_visible(timeout=WAIT)
+    expect(note).to_be_visible()
     page.click("#example-alphabet")
-    expect(note).to_be_hidden(timeout=WAIT)
+    expect(note).to_be_hidden()
     # Barely a photo, and as many drawings: the first one, in an empty gallery, counts at once.
     page.click("#clear-all")
     expect(thumbnails(page, "#pictures-1")).to_have_count(0)
@@ -170,12 +169,12 @@ def test_photos_taken_for_drawings_are_told_as_they_come(
     barely.paste(Image.open(tmp_path / "photo-0.png").resize((70, 70)))
     barely.save(tmp_path / "barely.png")
     upload(page, "#pictures-1", [str(tmp_path / "barely.png")])
-    expect(note).to_be_visible(timeout=WAIT)
+    expect(note).to_be_visible()
     page.click("#pad-2 summary")
     draw_on(page, "#pad-2", [[(0.2, 0.2), (0.8, 0.8)]])
     page.click("#pad-2 [data-do=add]")
     expect(thumbnails(page, "#pictures-2")).to_have_count(1)
-    expect(note).to_be_hidden(timeout=WAIT)
+    expect(note).to_be_hidden()
 
 
 def test_a_broken_picture_is_named_and_the_others_stay(
@@ -196,7 +195,7 @@ def test_an_upload_that_fails_says_what_to_do(
 ) -> None:
     page = window.new_page()  # of its own, as a browser logs what fails
     page.goto(page_url)
-    expect(page.locator("#classify")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#classify")).to_be_visible()
     for number, fail in enumerate([lambda r: r.abort(), lambda r: r.fulfill(status=502)]):
         page.route(re.compile(r"upload\?"), fail)
         page.set_input_files("#pictures-1 input[type=file]", drawings(20, range(1)))

@@ -9,7 +9,6 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, expect
 from visiting import (
-    WAIT,
     card,
     choose_model,
     classify,
@@ -22,13 +21,14 @@ from visiting import (
     thumbnails,
     toast,
     two_classes,
+    until,
     upload,
 )
 
 
 def test_stop_gives_the_page_back(page: Page, zip_of: Callable, drawings: Callable) -> None:
     import_zip(page, zip_of("many.zip", n_classes=12, shots=4, first=700))
-    expect(page.locator(".class-list li")).to_have_count(12, timeout=WAIT)
+    expect(page.locator(".class-list li")).to_have_count(12)
     upload(page, "#queries", drawings(3, range(1)))
     page.click("#classify")
     stop_at_once(page)
@@ -42,7 +42,7 @@ def test_stop_gives_the_page_back(page: Page, zip_of: Callable, drawings: Callab
     expect(page.locator("#classify")).to_be_focused()
     page.keyboard.press("Enter")  # and the next run is as whole as if nothing had been stopped
     expect(page.locator("#classify")).to_be_disabled()
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5)
     expect(page.locator("#said-aloud")).to_have_text("The answers are here.")
     expect(page.locator("#problem-said .notice")).to_have_count(0)
 
@@ -64,7 +64,7 @@ def test_who_waits_for_others_is_told_so_after_a_while(page: Page, drawings: Cal
         expect(page.locator("#progress")).to_contain_text("Waiting for the engine")
         assert not page.evaluate(told)  # most waits are none
         page.wait_for_function(told)
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5)
 
 
 def test_a_run_that_waits_for_uploads_says_so(page: Page, drawings: Callable) -> None:
@@ -72,20 +72,19 @@ def test_a_run_that_waits_for_uploads_says_so(page: Page, drawings: Callable) ->
         with held(page, "queue/join?"):
             with held(page, "upload?") as asked:
                 page.set_input_files(f"{gallery} input[type=file]", drawings(14, range(4, 5)))
-                while not asked:
-                    page.wait_for_timeout(50)
+                until(page, lambda: asked)
                 page.click(button)
                 expect(page.locator(progress)).to_contain_text("Waiting for the files")
             expect(page.locator(progress)).to_contain_text("Waiting for the engine")
 
     two_classes(page, drawings)
     press_during_upload("#queries", "#classify", "#progress")
-    expect(page.locator("tr[data-query]")).to_have_count(2, timeout=WAIT)
+    expect(page.locator("tr[data-query]")).to_have_count(2)
     open_tab(page, "Names alone")
     page.fill("#names textarea", "heart\nstar")
     upload(page, "#names-queries", drawings(4, range(7, 8)))
     press_during_upload("#names-queries", "#find-names", "#names-progress")
-    expect(page.locator("#names-message")).to_contain_text("2 names, 2 pictures", timeout=WAIT)
+    expect(page.locator("#names-message")).to_contain_text("2 names, 2 pictures")
 
 
 def test_what_arrives_while_something_is_answered_stays(
@@ -103,8 +102,7 @@ def test_what_arrives_while_something_is_answered_stays(
         """Add a file once something is made, or as it is while a second answer is held back."""
         with held(page, "queue/data", 2) as asked:
             start()
-            while len(asked) < 2 and made not in names():
-                page.wait_for_timeout(50)
+            until(page, lambda: len(asked) > 1 or made in names())
             page.set_input_files("#pictures-1 input[type=file]", file)
             expect(page.locator(f'#pictures-1 img[src$="{Path(file).name}"]')).to_be_visible()
 
@@ -113,7 +111,7 @@ def test_what_arrives_while_something_is_answered_stays(
         draw_on(page, "#pad-1", [[(0.5, 0.2), (0.5, 0.8)]])
 
     add_meanwhile(draw, "drawing-2.png", *drawings(20, range(1, 2)))
-    expect(thumbnails(page, "#pictures-1")).to_have_count(3, timeout=WAIT)
+    expect(thumbnails(page, "#pictures-1")).to_have_count(3)
     assert names() == ["glyph20-0.png", "drawing-2.png", "glyph20-1.png"]
     expect(page.locator("#pad-1 canvas.unsent")).to_be_visible()
     # One that cannot be read goes, a TIFF is shown, and one more comes meanwhile.
@@ -123,7 +121,7 @@ def test_what_arrives_while_something_is_answered_stays(
     both = [str(broken), str(scan)]
     give = partial(page.set_input_files, "#pictures-1 input[type=file]", both)
     add_meanwhile(give, "scan.png", *drawings(20, range(2, 3)))
-    expect(thumbnails(page, "#pictures-1")).to_have_count(5, timeout=WAIT)
+    expect(thumbnails(page, "#pictures-1")).to_have_count(5)
     assert names()[2:] == ["glyph20-1.png", "scan.png", "glyph20-2.png"]
     # The server takes them all, and what is added while the first upload lasts is not replaced.
     name_class(page, 1, "Loop")
@@ -133,11 +131,10 @@ def test_what_arrives_while_something_is_answered_stays(
     draw_on(page, "#pad-2", [[(0.2, 0.5), (0.8, 0.5)]])
     with held(page, "upload?", 1) as asked:
         page.set_input_files("#pictures-2 input[type=file]", drawings(14, range(1)))
-        while not asked:
-            page.wait_for_timeout(50)
+        until(page, lambda: asked)
         page.click("#pad-2 [data-do=add]")
         page.wait_for_timeout(1000)
-    expect(thumbnails(page, "#pictures-2")).to_have_count(2, timeout=WAIT)
+    expect(thumbnails(page, "#pictures-2")).to_have_count(2)
     upload(page, "#queries", drawings(14, range(2, 3)))
     classify(page)
 
@@ -150,7 +147,7 @@ def test_settings_are_used_and_can_be_reset(page: Page, drawings: Callable) -> N
     expect(toast(page)).to_contain_text("The temperature 'warm' is no number")
     page.get_by_label("Temperature").fill("0.001")
     page.click("#classify")
-    expect(card(page, "triplet").locator(".share").first).to_have_text("50%", timeout=WAIT)
+    expect(card(page, "triplet").locator(".share").first).to_have_text("50%")
     model = page.locator("#clip-model input")
     chosen = model.input_value()
     choose_model(page, "ViT-B-32")
@@ -158,4 +155,4 @@ def test_settings_are_used_and_can_be_reset(page: Page, drawings: Callable) -> N
     expect(page.get_by_label("Temperature")).to_have_value("")
     expect(model).to_have_value(chosen)
     page.click("#classify")
-    expect(card(page, "triplet").locator(".share").first).not_to_have_text("50%", timeout=WAIT)
+    expect(card(page, "triplet").locator(".share").first).not_to_have_text("50%")

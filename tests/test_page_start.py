@@ -5,17 +5,7 @@ from __future__ import annotations
 import re
 
 from playwright.sync_api import Page, expect
-from visiting import (
-    METHODS,
-    WAIT,
-    card,
-    class_names,
-    labels,
-    n_slots,
-    open_tab,
-    outdated,
-    thumbnails,
-)
+from visiting import METHODS, card, class_names, labels, n_slots, open_tab, outdated, thumbnails
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
 from fewshot.ui.classes_panel import MAX_SLOTS
@@ -113,12 +103,12 @@ def test_an_example_is_one_click_from_five_equal_cards(answered: Page) -> None:
 def test_using_the_other_queries_is_said(page: Page) -> None:
     page.click("#example-look-alikes")
     line = card(page, "finetune").locator(".line")
-    expect(line).to_contain_text("Before fine-tuning", timeout=WAIT)
+    expect(line).to_contain_text("Before fine-tuning")
     expect(line).not_to_contain_text("other queries")
     page.locator("#settings button").first.click()
     page.locator("#transductive input").check()
     page.click("#classify")
-    expect(line).to_contain_text("Also used the other queries", timeout=WAIT)
+    expect(line).to_contain_text("Also used the other queries")
 
 
 def test_while_an_example_runs_no_other_begins(page: Page) -> None:
@@ -140,14 +130,14 @@ def test_while_an_example_runs_no_other_begins(page: Page) -> None:
     # And in turn, each as soon as it can be had: the last one is what stays.
     for key in (second, third):
         page.click(f"#example-{key}")
-    expect(page.locator("#message")).to_contain_text(example_task(third).title, timeout=WAIT)
+    expect(page.locator("#message")).to_contain_text(example_task(third).title)
     shown_with(page, third)
 
 
 def shown_with(page: Page, key: str) -> None:
     """Check that an example's inputs and results stand beside each other, and that all is idle."""
     task = example_task(key)
-    expect(page.locator("#message")).to_contain_text(task.title, timeout=WAIT)
+    expect(page.locator("#message")).to_contain_text(task.title)
     expect(page.locator("#stop")).to_be_hidden()
     for button in ("#classify", "#clear-all", *(f"#example-{key}" for key in EXAMPLE_TASKS)):
         expect(page.locator(button)).to_be_enabled()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 from visiting import (
-    WAIT,
     class_names,
     classify,
     held,
@@ -23,7 +22,7 @@ from visiting import (
 
 def test_a_small_zip_fills_the_slots(page: Page, zip_of: Callable, drawings: Callable) -> None:
     import_zip(page, zip_of("letters.zip", n_classes=3, shots=2))
-    expect(page.locator(".slot")).to_have_count(3, timeout=WAIT)
+    expect(page.locator(".slot")).to_have_count(3)
     assert class_names(page) == ["Letter 0", "Letter 1", "Letter 2"]
     expect(thumbnails(page, "#pictures-3")).to_have_count(2)
     upload(page, "#queries", drawings(1, range(5, 6), "felt"))
@@ -37,7 +36,7 @@ def test_while_a_zip_is_read_it_is_said_and_no_other_is_taken(page: Page, zip_of
         expect(page.locator("#import-note progress")).to_be_visible()
         expect(page.locator("#import-zip")).to_be_disabled()
         page.get_by_label("Name of class 1", exact=True).fill("typed meanwhile")
-    expect(page.get_by_label("Name of class 3", exact=True)).to_have_value("Letter 2", timeout=WAIT)
+    expect(page.get_by_label("Name of class 3", exact=True)).to_have_value("Letter 2")
     expect(page.locator("#import-note progress")).to_have_count(0)
     expect(page.locator("#import-zip")).to_be_enabled()
     page.click("#bring-back")
@@ -50,7 +49,7 @@ def test_a_large_zip_is_listed_and_what_it_lacks_is_named(
     unsafe = "Letter 2/<img src=x onerror=alert(1)>.png"
     import_zip(page, zip_of("letters.zip", 12, 1, extra={unsafe: b"nonsense", "a.txt": b"a"}))
     items = page.locator(".class-list li")
-    expect(items).to_have_count(12, timeout=WAIT)
+    expect(items).to_have_count(12)
     expect(items.nth(2)).to_contain_text("Letter 2")
     expect(page.locator(".slot")).to_have_count(0)
     for place in (toast(page), page.locator("#import-note")):

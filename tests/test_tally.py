@@ -202,3 +202,13 @@ def test_a_class_of_no_probability_is_not_among_the_five_likeliest() -> None:
     p[0, :, 0] = 1  # sure of the first, whatever is asked
     tally.add(batch, p, 0.0)
     assert tally.top5 == 1 / 8
+
+
+def test_of_five_classes_all_are_among_the_five_likeliest() -> None:
+    labels = np.arange(5)
+    batch = EpisodeBatch(labels[None], labels[None], labels, labels[None], labels)
+    tally = Tally(5)
+    p = torch.zeros(1, 5, 5)
+    p[0, :, 0] = 1
+    tally.add(batch, p, 0.0)
+    assert tally.top5 == 1

@@ -729,13 +729,13 @@ def test_a_loss_that_is_no_number_ends_the_run(characters: Characters, tmp_path:
 def test_turned_classes_are_turned_pictures() -> None:
     ink = torch.randint(256, (3, 2, 8, 8), dtype=torch.uint8)
     data = TrainingData(ink, torch.tensor([0, 2, 2]))
-    still = recipe(augmentation=Augmentation(0, 0, 0, 0, 0))
+    still = recipe(augmentation=Augmentation(0, 0, 0, 0, 0), rotations=True)
     classes, numbers = torch.arange(12), torch.tensor([0, 1] * 6)
     views = data.views(classes, numbers, still, torch.Generator().manual_seed(0))
     for view, c, number in zip(views, classes.tolist(), numbers.tolist(), strict=True):
         expected = torch.rot90(ink[c % 3, number].float() / 255, c // 3)
         torch.testing.assert_close(view[0], expected, rtol=0, atol=1e-5)
-    groups = data.turned_groups(4)
+    groups = data.groups_of_copies(4)
     # A turned alphabet is an alphabet of its own.
     assert len(groups) == 12
     assert len(groups.unique()) == 8
@@ -749,16 +749,18 @@ def test_learned_lengths_need_a_last_layer(characters: Characters) -> None:
         begin_drawings(recipe("prototypical"), TINY.unprojected(), characters.train)
 
 
-def test_mirrored_classes_follow_the_turned_ones() -> None:
+@pytest.mark.parametrize(("rotations", "turns"), [(True, 4), (False, 1)])
+def test_mirrored_classes_follow_the_turned_ones(rotations: bool, turns: int) -> None:
     ink = torch.randint(256, (3, 2, 8, 8), dtype=torch.uint8)
     data = TrainingData(ink, torch.tensor([0, 2, 2]))
-    still = recipe(augmentation=Augmentation(0, 0, 0, 0, 0), mirrored=True)
-    classes, numbers = torch.arange(24), torch.tensor([0, 1] * 12)
+    still = recipe(augmentation=Augmentation(0, 0, 0, 0, 0), mirrored=True, rotations=rotations)
+    assert still.copies == 2 * turns
+    classes, numbers = torch.arange(6 * turns), torch.tensor([0, 1] * (3 * turns))
     views = data.views(classes, numbers, still, torch.Generator().manual_seed(0))
     for view, c, number in zip(views, classes.tolist(), numbers.tolist(), strict=True):
         expected = ink[c % 3, number].float() / 255
-        expected = torch.fliplr(expected) if c >= 12 else expected
-        expected = torch.rot90(expected, c // 3 % 4)
+        expected = torch.fliplr(expected) if c >= 3 * turns else expected
+        expected = torch.rot90(expected, c // 3 % turns)
         torch.testing.assert_close(view[0], expected, rtol=0, atol=1e-5)
 
 
@@ -766,7 +768,7 @@ def test_a_run_may_make_the_feature_map_its_embedding(characters: Characters) ->
     initial = ConvNet(TINY).state_dict()
     settings = recipe(episodic=True, mirrored=True, feature_map=True, rotations=True)
     run = begin(settings, characters, initial)
-    assert run.objective.turns == 8
+    assert settings.copies == 8
     encoder = run.objective.encoder
     assert encoder.config == TINY.unprojected()
     for name, value in encoder.state_dict().items():
@@ -808,7 +810,7 @@ def test_what_a_checkpoint_keeps(characters: Characters, method: str) -> None:
 
 @pytest.mark.parametrize(
     ("rotations", "mirrored", "copies"),
-    [(False, False, 1), (True, False, 4), (True, True, 8)],
+    [(False, False, 1), (True, False, 4), (True, True, 8), (False, True, 2)],
 )
 def test_a_warm_start_begins_at_the_prototypes(
     characters: Characters, rotations: bool, mirrored: bool, copies: int
@@ -817,11 +819,12 @@ def test_a_warm_start_begins_at_the_prototypes(
     network, data = ConvNet(TINY).eval(), characters.train
     run = begin(recipe(rotations=rotations, mirrored=mirrored), characters, network.state_dict())
     assert len(run.objective.rows) == copies * len(data.ink)
+    quarters = 4 if rotations else 1
     for row in (0, 17, *(30 * turn + 11 for turn in range(1, copies))):
         turns, c = divmod(row, len(data.ink))
         drawn = [drawing.float() / 255 for drawing in data.ink[c, :5]]
-        drawn = [torch.fliplr(one) if turns >= 4 else one for one in drawn]
-        drawn = [torch.rot90(one, turns % 4) for one in drawn]
+        drawn = [torch.fliplr(one) if turns >= quarters else one for one in drawn]
+        drawn = [torch.rot90(one, turns % quarters) for one in drawn]
         with torch.no_grad():
             mean = sum(network(drawing[None, None])[0] for drawing in drawn) / 5
         torch.testing.assert_close(run.objective.rows[row].detach(), mean, rtol=0, atol=1e-5)

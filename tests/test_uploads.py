@@ -69,6 +69,21 @@ def test_a_day_later_files_and_their_folders_are_gone(folder: Path, monkeypatch)
     assert list(folder.iterdir()) == [folder / "empty"]
 
 
+def test_what_is_given_anew_meanwhile_stays(folder: Path, monkeypatch) -> None:
+    (path,) = kept(1)
+    usage = shutil.disk_usage
+
+    def given_anew(where: Path):  # after all files were looked at, and before one is deleted
+        assert files.kept_file("a.zip", path.read_bytes()) == str(path)
+        return usage(where)
+
+    time.sleep(0.02)
+    later(monkeypatch, uploads.DAY + 60)
+    monkeypatch.setattr(uploads.shutil, "disk_usage", given_anew)
+    uploads.sweep(folder)
+    assert path.is_file()
+
+
 def test_the_oldest_make_room_but_for_those_in_use(folder: Path, monkeypatch) -> None:
     paths = kept(4)
     monkeypatch.setattr(uploads, "_TINY", 0)

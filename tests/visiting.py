@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 from playwright.sync_api import Error as PlaywrightError
 
-WAIT = 30_000  # milliseconds; waiting ends as soon as there is something to see
+WAIT = 60_000  # milliseconds; waiting ends as soon as there is something to see
 BOXES = "all => all.map(e => e.getBoundingClientRect())"
 METHODS = ["siamese", "triplet", "finetune", "clip", "clip-adapter"]
 # Gradio's own: a File's upload in a browser without a progress stream, and its plots.
@@ -41,7 +43,7 @@ def pages(window: BrowserContext, url: str) -> Iterator[Callable[..., Page]]:
                 raise
             page.goto(url)
         # The model's status is the last thing to be filled in.
-        expect(page.locator("#classify")).to_be_visible(timeout=WAIT)
+        expect(page.locator("#classify")).to_be_visible()
         return page
 
     yield open_at
@@ -64,7 +66,7 @@ def upload(page: Page, gallery: str, files: list[str], expected: int | None = No
     """Give a gallery more pictures and wait until it shows as many as expected."""
     before = thumbnails(page, gallery).count()
     page.set_input_files(f"{gallery} input[type=file]", files)
-    expect(thumbnails(page, gallery)).to_have_count(expected or before + len(files), timeout=WAIT)
+    expect(thumbnails(page, gallery)).to_have_count(expected or before + len(files))
 
 
 def name_class(page: Page, number: int, name: str) -> None:
@@ -93,7 +95,7 @@ def two_classes(page: Page, drawings: Callable[..., list[str]]) -> None:
 
 def classify(page: Page) -> None:
     page.click("#classify")
-    expect(page.locator("#cards .card")).to_have_count(5, timeout=WAIT)
+    expect(page.locator("#cards .card")).to_have_count(5)
 
 
 def stop_at_once(page: Page) -> None:
@@ -135,6 +137,14 @@ def draw_on(page: Page, pad: str, strokes: list[list[tuple[float, float]]]) -> N
         for place in places[1:]:
             page.mouse.move(*place, steps=5)
         page.mouse.up()
+
+
+def until(page: Page, condition: Callable[[], Any]) -> None:
+    """Let the page go on until something is so that no locator tells."""
+    deadline = time.monotonic() + WAIT / 1000
+    while not condition():
+        assert time.monotonic() < deadline, "It has not come to be so."
+        page.wait_for_timeout(50)
 
 
 @contextmanager

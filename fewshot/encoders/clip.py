@@ -198,7 +198,8 @@ class ClipEncoder(Encoder):
             tokens = self._tokenizer(texts[start : start + BATCH]).to(self._device)
             with autocast(self._device):
                 x = self._network.encode_text(tokens)
-            parts.extend(F.normalize(x.float(), dim=1).cpu().numpy())
+            # Copies: of a view that is kept the whole batch would stay.
+            parts.extend(row.copy() for row in F.normalize(x.float(), dim=1).cpu().numpy())
         return parts
 
 

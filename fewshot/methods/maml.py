@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fewshot.encoders.maml_network import MamlNetwork
+from fewshot.index import build_index
 from fewshot.methods.base import Method
 from fewshot.methods.batch import SupportBatch
 from fewshot.types import InputError, Prediction, Support
@@ -58,19 +60,24 @@ class Maml(Method):
         with torch.no_grad():
             self.adapted_ = self.network_.adapt_many(shown.embeddings, shown.membership)
             self.support_ = self.network_.embed_many(self.adapted_, shown.embeddings)[0]
+        embedded = replace(support, embeddings=self.support_.numpy())
+        self.index_ = build_index(embedded, f"{self.encoder.digest}-adapted")
         self.classes_ = support.classes
         return self
 
     @torch.no_grad()
     def predict(self, queries: np.ndarray) -> Prediction:
         """See :class:`Method`; the score is the cosine to a row, evidence to a picture."""
-        cosines, evidence = [], []
-        for part in torch.from_numpy(np.ascontiguousarray(queries)).split(QUERIES_AT_ONCE):
-            x = self.network_.embed_many(self.adapted_, part[None])
-            cosines.append(self.network_.compare_many(self.adapted_, x)[0])
-            evidence.append(x[0] @ self.support_.T)
-        scores = torch.cat(cosines).numpy()
-        return self._prediction(self.temperature * scores, scores, torch.cat(evidence).numpy())
+        x = self._embed(queries)
+        scores = self.network_.compare_many(self.adapted_, x)[0].numpy()
+        evidence = (x[0] @ self.support_.T).numpy()
+        return self._prediction(self.temperature * scores, scores, evidence)
+
+    def nearest(
+        self, support: Support, queries: np.ndarray, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`Method`; as the adapted network embeds them."""
+        return self.index_.search(self._embed(queries)[0].numpy(), most, self.index_.encoder_digest)
 
     @torch.no_grad()
     def predict_batch(self, support: SupportBatch, queries: Tensor) -> Tensor:
@@ -86,6 +93,12 @@ class Maml(Method):
         parts = zip(support.embeddings.split(at_once), queries.split(at_once), strict=True)
         cosines = [network.answer(x, support.membership, asked) for x, asked in parts]
         return (self.temperature * torch.cat(cosines)).softmax(2)
+
+    @torch.no_grad()
+    def _embed(self, queries: np.ndarray) -> Tensor:
+        """``(1, q, dim)``, by the adapted network."""
+        parts = torch.from_numpy(np.ascontiguousarray(queries)).split(QUERIES_AT_ONCE)
+        return torch.cat([self.network_.embed_many(self.adapted_, p[None]) for p in parts], 1)
 
     def _network_on(self, device: torch.device) -> MamlNetwork:
         network = self.encoder.maml_network()

@@ -15,9 +15,6 @@ from fewshot.training.recipe import Recipe
 from fewshot.training.samplers import draw_classes, draw_grid, draw_pairs
 from fewshot.types import InputError
 
-# Quarter turns of a character, each a class of its own.
-TURNS = 4
-
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -41,21 +38,21 @@ class TrainingData:
         """Images per class."""
         return self.ink.shape[1]
 
-    def turned_groups(self, turns: int) -> Tensor:
-        """Group ids when each of ``turns`` turned copies of a class is a class of its own."""
+    def groups_of_copies(self, copies: int) -> Tensor:
+        """Group ids when each of so many turned or mirrored copies of a class is a class itself."""
         offset = int(self.groups.max()) + 1
-        return torch.cat([self.groups + turn * offset for turn in range(turns)])
+        return torch.cat([self.groups + copy * offset for copy in range(copies)])
 
     def views(
         self, classes: Tensor, numbers: Tensor, recipe: Recipe, generator: torch.Generator
     ) -> Tensor:
         """Augmented images ``(b, 1, size, size)`` of classes that may be turned characters."""
-        characters, turns = classes % len(self.ink), classes // len(self.ink)
+        characters, copies = classes % len(self.ink), classes // len(self.ink)
         ink = self.ink[characters, numbers]
         if recipe.mirrored:
-            ink = torch.where((turns >= TURNS).view(-1, 1, 1), ink.flip(2), ink)
+            ink = torch.where((copies >= recipe.quarter_turns).view(-1, 1, 1), ink.flip(2), ink)
         drawn = draw(len(classes), generator)
-        return augment(ink, drawn, recipe.augmentation, turns % TURNS)
+        return augment(ink, drawn, recipe.augmentation, copies % recipe.quarter_turns)
 
 
 class DrawingsObjective(Objective):
@@ -75,8 +72,7 @@ class DrawingsObjective(Objective):
         super().__init__()
         self.encoder = encoder
         self.recipe = recipe
-        self.turns = (TURNS if recipe.rotations else 1) * (2 if recipe.mirrored else 1)
-        self.build(n_classes * self.turns)
+        self.build(n_classes * recipe.copies)
 
     @classmethod
     def configured(cls, config: ConvNetConfig, recipe: Recipe) -> ConvNetConfig:
@@ -111,7 +107,7 @@ class DrawingsObjective(Objective):
         """Embeddings and labels of a batch of a few images of each of some related classes."""
         recipe = self.recipe
         n_classes = max(2, recipe.batch // recipe.images_per_class)
-        groups = data.turned_groups(self.turns)
+        groups = data.groups_of_copies(self.recipe.copies)
         drawn = draw_classes(groups, n_classes, recipe.related, generator)
         labels, numbers = draw_grid(drawn, data.n_images, recipe.images_per_class, generator)
         return self.encoder(data.views(labels, numbers, recipe, generator)), labels

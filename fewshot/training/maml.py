@@ -40,7 +40,6 @@ class MamlObjective(Objective):
         super().__init__()
         self.network = network
         self.recipe = recipe
-        self.turns = 4 if recipe.rotations else 1
 
     def loss(self, data: TrainingData, generator: torch.Generator) -> Tensor:
         """Mean cross-entropy over some tasks' queries, after the inner steps."""
@@ -64,7 +63,7 @@ class MamlObjective(Objective):
         least, most = recipe.ways
         ways = int(torch.randint(least, most + 1, (), generator=generator, device=device))
         n_images = 1 + recipe.queries
-        groups = data.turned_groups(self.turns)
+        groups = data.groups_of_copies(recipe.copies)
         tasks = []
         for _ in range(max(1, recipe.batch // (ways * n_images))):
             classes = draw_classes(groups, ways, recipe.related, generator)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fewshot.class_logits import distance_logits, euclidean_distances
 from fewshot.encoders.pair_head import PairHead
 from fewshot.losses import batch_hard_triplet_loss, contrastive_loss, one_shot_loss, pair_loss
-from fewshot.training.drawings_objective import TURNS, DrawingsObjective, TrainingData
+from fewshot.training.drawings_objective import DrawingsObjective, TrainingData
 from fewshot.training.objectives_episodic import (
     MatchingObjective,
     PrototypicalObjective,
@@ -53,10 +53,10 @@ class PrototypeObjective(DrawingsObjective):
         self.eval()
         drawings = data.ink[:, :IMPRINTED].float() / 255  # (classes, IMPRINTED, size, size)
         rows = []
-        for turn in range(self.turns):
+        for copy in range(self.recipe.copies):
             # Mirrored, then turned: as TrainingData.views does.
-            mirrored = drawings.flip(3) if turn >= TURNS else drawings
-            turned = mirrored.rot90(turn % TURNS, (2, 3))
+            is_mirrored, turn = divmod(copy, self.recipe.quarter_turns)
+            turned = (drawings.flip(3) if is_mirrored else drawings).rot90(turn, (2, 3))
             for part in turned.split(64):
                 x = self.encoder(part.flatten(0, 1).unsqueeze(1))
                 rows.append(x.view(*part.shape[:2], -1).mean(1))

@@ -96,6 +96,16 @@ class Recipe(RunRecipe):
     validation_alphabets: int = HELD_OUT_ALPHABETS
     architecture: ConvNetConfig = field(default_factory=ConvNetConfig)
 
+    @property
+    def quarter_turns(self) -> int:
+        """How many classes a character makes by being turned."""
+        return 4 if self.rotations else 1
+
+    @property
+    def copies(self) -> int:
+        """How many classes a character makes: first the turned ones, then their mirror images."""
+        return self.quarter_turns * (2 if self.mirrored else 1)
+
 
 # One episode a step, of 40 classes.
 SEVERAL_SHOTS = {"batch": 240, "images_per_class": 6, "shots": (1, 2, 4)}

@@ -82,6 +82,8 @@ def sweep(folder: Path) -> None:
         age = now - changed
         if age > DAY or total > room or (total > MOST_BYTES and age > YOUNG):
             with contextlib.suppress(OSError):
+                if path.lstat().st_ctime != changed:
+                    continue  # somebody was just given it anew
                 path.unlink()
                 total -= size
                 if path.parent != folder:
