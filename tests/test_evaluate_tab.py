@@ -39,8 +39,8 @@ def test_the_table_has_all_figures(measured: Report) -> None:
     assert html.count("<tr data-method") == 2 and "Minus Prototype, points" in html
     assert f"{100 * prototype.calibration_error:.1f} %" in html and "<td>1,500</td>" in html
     _, evaluation = measured.runs[0]
-    for measured, told in ((137_653.2, "140,000"), (1_515.0, "1,500"), (7.46, "7.5"), (0.0, "0.0")):
-        scores = [replace(score, episodes_per_second=measured) for score in evaluation.scores]
+    for pace, told in ((137_653.2, "140,000"), (1_515.0, "1,500"), (7.46, "7.5"), (0.0, "0.0")):
+        scores = [replace(score, episodes_per_second=pace) for score in evaluation.scores]
         paced = [(measured.runs[0][0], replace(evaluation, scores=scores))]
         assert scores_html(replace(measured, runs=paced)).count(f"<td>{told}</td></tr>") == 2
 

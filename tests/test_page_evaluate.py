@@ -92,6 +92,8 @@ def test_the_example_gives_a_table_plots_and_pictures(
     expect(page.locator("#evaluate-behind figcaption")).to_contain_text(
         f"{true} was answered as {answered}"
     )
+    expect(cell).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#said-aloud")).to_contain_text(f"{true} was answered as {answered}")
     assert 1 <= page.locator("#evaluate-behind img").count() <= min(count, REMEMBERED)
     with page.expect_download() as download:
         page.click("#evaluate-csv")
@@ -145,6 +147,11 @@ def test_a_sweep_draws_lines(tab: Callable[..., Page]) -> None:
     expect(page.locator("#evaluate-scores tr.task")).to_have_count(4)
     expect(page.locator("#evaluate-lines .mark-line path").first).to_be_visible()
     expect(page.locator("#evaluate-bars")).to_be_hidden()
+    table = page.locator("#evaluate-scores .scores-frame")
+    for width, goes_on in [(900, True), (1440, False), (390, True)]:
+        page.set_viewport_size({"width": width, "height": 900})
+        expect(page.locator("#evaluate-scores .goes-on")).to_have_count(int(goes_on))
+        assert table.evaluate("e => e.scrollWidth > e.clientWidth + 1") == goes_on
 
 
 def test_a_zip_that_is_still_on_its_way_is_waited_for(

@@ -19,6 +19,7 @@ from typing import Any
 import gradio as gr
 
 from fewshot.types import InputError
+from fewshot.ui.aloud import say, say_what
 from fewshot.ui.engine import Step
 from fewshot.ui.markup import QUIET, escaped, notice
 
@@ -26,12 +27,8 @@ from fewshot.ui.markup import QUIET, escaped, notice
 LEGIBLE = 0.1
 MOST_SECONDS = 900  # of a run: then others get their turn
 STOPPED = notice("Stopped. Everything you gave is still here.")
-# JavaScript. A button that is disabled loses the focus; it is to have it back at the run's end.
-_BEGUN = "globalThis.startedBy = document.activeElement;"
-_FOCUS_BACK = """setTimeout(() => {
-        if (document.activeElement !== document.body) return;
-        globalThis.startedBy?.focus({ preventScroll: true });
-      }, 200);"""
+# JavaScript. A button that is disabled loses the focus; it has it back at the run's end.
+_BEGUN = f"globalThis.startedBy = document.activeElement; {say('Working.')}"
 # JavaScript, of how to scroll.
 GENTLY = 'behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"'
 
@@ -72,7 +69,7 @@ class RunButtons:
     @property
     def idle_js(self) -> str:
         """:meth:`idle` for the browser alone."""
-        return f"() => {{ {_FOCUS_BACK} return {json.dumps(self.idle())}; }}"
+        return f"() => {{ globalThis.focusBack(); return {json.dumps(self.idle())}; }}"
 
     @property
     def waiting_js(self) -> str:
@@ -157,7 +154,8 @@ def arrived_js(results: str) -> str:
         results: CSS selector.
     """
     return f"""(asked, answered) => {{
-      {_aloud('asked === answered ? "The answers are here." : "Stopped."')}
+      globalThis.focusBack();
+      {say_what('asked === answered ? "The answers are here." : "Stopped."')}
       const place = document.querySelector("{results}"), {{ top }} = place.getBoundingClientRect();
       if (asked !== answered || (top >= 0 && top < innerHeight / 2)) return;
       place.scrollIntoView({{{GENTLY}}});
@@ -167,17 +165,9 @@ def arrived_js(results: str) -> str:
 def looked_js() -> str:
     """For the browser, given the problem: says aloud how a look at the answers ended."""
     return f"""(problem) => {{
-      {_aloud('problem ? "Stopped." : "What the answers rest on is shown."')}
+      globalThis.focusBack();
+      {say_what('problem ? "Stopped." : "What the answers rest on is shown."')}
     }}"""
-
-
-def _aloud(said: str) -> str:
-    """JavaScript for a run's end: the focus back, and what screen readers say, an expression."""
-    return f"""
-      {_FOCUS_BACK}
-      const aloud = document.querySelector("#said-aloud");
-      aloud.textContent = "";  // the same words again would not be said
-      setTimeout(() => (aloud.textContent = {said}), 100);"""
 
 
 def progress_bar(what: str, share: float | None = None) -> str:

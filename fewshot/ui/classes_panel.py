@@ -16,6 +16,7 @@ from fewshot.class_folders import ClassFolders
 from fewshot.class_names import MAX_CLASS_NAME, class_name
 from fewshot.types import InputError, SupportSet
 from fewshot.ui import files, inputs
+from fewshot.ui.aloud import say_what
 from fewshot.ui.arrivals import ALL_ARRIVED, COUNT_UPLOADS
 from fewshot.ui.engine import Step
 from fewshot.ui.errors import shown
@@ -35,8 +36,14 @@ N_OUTPUTS = N_OF_KIND + 1 + 4 * MAX_SLOTS  # that :func:`filled` returns
 _WITHOUT = Path(__file__).with_name("without_class.js").read_text("utf-8")
 # Whether the buttons that take a class out can be pressed.
 _LOCKED = """() => {
-  document.querySelectorAll("#class-slots .remove").forEach((one) => (one.disabled = LOCKED));
+  globalThis.startedBy = document.activeElement;
+  document.querySelectorAll("#class-slots .remove").forEach((one) => (one.disabled = true));
 }"""
+_UNLOCKED = """() => {
+  document.querySelectorAll("#class-slots .remove").forEach((one) => (one.disabled = false));
+  globalThis.focusBack("#add-class");
+}"""
+_SAY_ADDED = f"(count) => {{ {say_what('`Class ${count} was added.`')} }}"
 
 
 class Slot(NamedTuple):
@@ -151,7 +158,9 @@ def build_classes_panel() -> ClassesPanel:
         compact=compact,
         note=note,
     )
-    panel.events.append(add.click(one_more, panel.count, [panel.count, *columns], **QUIET))
+    added = add.click(one_more, panel.count, [panel.count, *columns], **QUIET)
+    added.success(None, panel.count, js=_SAY_ADDED, **QUIET)
+    panel.events.append(added)
     hand_out(save, saved, panel.inputs, "saved-classes")
     return panel
 
@@ -166,7 +175,7 @@ def wire_removal(panel: ClassesPanel, remember: dict[str, Any]) -> None:
     moved = [panel.count, *panel.columns, *panel.slot_contents]
     for i, button in enumerate(panel.removes):
         # One at a time: a second click would be for a slot whose class is about to move up.
-        button.click(None, js=_LOCKED.replace("LOCKED", "true"), api_visibility="private")
+        button.click(None, js=_LOCKED, api_visibility="private")
         button.click(**ALL_ARRIVED)
         kept = button.click(**remember)
         # Once more, for what set out meanwhile.
@@ -174,7 +183,7 @@ def wire_removal(panel: ClassesPanel, remember: dict[str, Any]) -> None:
             None, [panel.count, *panel.slot_contents], moved, js=_without(i), **QUIET
         )
         for ended in (kept.failure, remove.then):
-            ended(None, js=_LOCKED.replace("LOCKED", "false"), api_visibility="private")
+            ended(None, js=_UNLOCKED, api_visibility="private")
         panel.events.append(remove)
     panel.drop_list.click(**ALL_ARRIVED)
     panel.drop_list.click(**remember)

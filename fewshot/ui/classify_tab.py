@@ -15,6 +15,7 @@ from fewshot.presets import PRESETS, get_preset
 from fewshot.remarks import photographed, remarks
 from fewshot.report import conditions
 from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
+from fewshot.ui.aloud import say
 from fewshot.ui.arrivals import ALL_ARRIVED
 from fewshot.ui.busy import (
     STOPPED,
@@ -202,6 +203,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     undo.button.click(**ALL_ARRIVED)
     back = undo.button.click(brought_back, remember["inputs"], [*undo.outputs, *filled], **QUIET)
     ready = json.dumps(gr.update(value=undo.button.value))
+    back.success(None, js=f"() => {{ {say('What was here is back.')} }}", **QUIET)
     for ended in (back.success, back.failure):
         ended(None, None, undo.button, js=f"() => ({ready})", **QUIET)
     clearing = kept.success(cleared, None, emptied, **QUIET)

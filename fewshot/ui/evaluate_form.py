@@ -74,7 +74,8 @@ def build_evaluate_form() -> EvaluateForm:
         queries = _number("queries", 5, "asked of each")
     sweep = gr.Radio(
         [(title, name) for name, title in SWEEPS.items()], value="", label="Sweep",
-        info="Several numbers of ways or of shots in place of one.", elem_id="evaluate-sweep",
+        info="Several numbers in place of one: 5 to 100 ways or 1 to 10 shots, as the data allow.",
+        elem_id="evaluate-sweep",
     )  # fmt: skip
     with gr.Row(elem_classes="numbers"):
         episodes = _number("episodes", 200, f"up to {LIMITS['episodes'][1]:,}")

@@ -10,6 +10,7 @@ import gradio as gr
 
 from fewshot.types import InputError
 from fewshot.ui import clip_files, evaluate_plots, files
+from fewshot.ui.aloud import say_what
 from fewshot.ui.busy import GENTLY
 from fewshot.ui.errors import shown
 from fewshot.ui.evaluate_report import Report
@@ -39,16 +40,29 @@ _CHOOSE_CELL = """
 element.addEventListener("click", (event) => {
   const cell = event.target.closest("[data-cell]");
   if (!cell) return;
-  element.querySelectorAll(".chosen").forEach((other) => other.classList.remove("chosen"));
-  cell.classList.add("chosen");
+  element.querySelectorAll("[data-cell]").forEach((other) => {
+    other.classList.toggle("chosen", other === cell);
+    other.setAttribute("aria-pressed", other === cell);
+  });
   const place = cell.dataset.cell.split(",").map(Number);
   trigger("select", { index: place, value: cell.closest("[data-of]").dataset.of });
 });
 """
+# A table too wide for its place says so: where it scrolls by a finger, nothing else does.
+_GOES_ON = """
+const look = () => {
+  const frame = element.querySelector(".scores-frame");
+  element.classList.toggle("goes-on", frame?.scrollWidth > frame?.clientWidth + 1);
+};
+new ResizeObserver(look).observe(element);
+new MutationObserver(look).observe(element, { childList: true, subtree: true });
+"""
 # The matrix may be as high as the window, and they lie below it.
-_TO_THE_PICTURES = f"""() => requestAnimationFrame(() =>
-  document.querySelector("#evaluate-behind").scrollIntoView({{{GENTLY}, block: "nearest"}})
-)"""
+_TO_THE_PICTURES = f"""() => requestAnimationFrame(() => {{
+  const behind = document.querySelector("#evaluate-behind");
+  behind.scrollIntoView({{{GENTLY}, block: "nearest"}});
+  {say_what('behind.querySelector("figcaption").textContent')}
+}})"""
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ def build_evaluate_panel() -> EvaluatePanel:
     during a run, something was not there again at its end.
     """
     message = block(WELCOME, elem_id="evaluate-message")
-    scores = block(elem_id="evaluate-scores")
+    scores = block(elem_id="evaluate-scores", js_on_load=_GOES_ON)
     with gr.Row(elem_classes="tools", elem_id="evaluate-downloads"):
         downloads = [
             gr.DownloadButton(

@@ -184,10 +184,11 @@ def _matrix_row(report: Report, confusion: Confusion, true: int) -> str:
             continue
         kind = "right" if true == answered else "wrong"
         other = escaped(report.classes[int(confusion.classes[answered])])
+        said = f"{escaped(name)}, answered as {other}: {count:,}"
         cells.append(
             f'<td class="{kind}" style="--share:{100 * count / asked:.0f}%">'
-            f'<button type="button" data-cell="{true},{answered}" '
-            f'title="{escaped(name)}, answered as {other}: {count:,}">{count:,}</button></td>'
+            f'<button type="button" data-cell="{true},{answered}" aria-pressed="false" '
+            f'aria-label="{said}" title="{said}">{count:,}</button></td>'
         )
     head = _face(report, class_id, f"<b>{escaped(name)}</b>")
     return f'<tr><th scope="row">{head}</th>{"".join(cells)}</tr>'

@@ -7,6 +7,7 @@ import gradio as gr
 from fewshot.ui import style
 from fewshot.ui.about_tab import build_about_tab
 from fewshot.ui.addresses import refuse_addresses
+from fewshot.ui.aloud import BY_KEYS
 from fewshot.ui.api import build_api
 from fewshot.ui.arrivals import MAX_MEGABYTES
 from fewshot.ui.classify_tab import build_classify_tab
@@ -31,7 +32,7 @@ WORDS = {"common.webcam": "Take a picture"}
 def build_page() -> gr.Blocks:
     """The page, its queue bounded; :func:`serve` starts it."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        block(HEADER, js_on_load=GALLERIES)
+        block(HEADER, js_on_load=BY_KEYS + GALLERIES)
         with gr.Tabs():
             with gr.Tab("Classify"):
                 settings = build_classify_tab(page)

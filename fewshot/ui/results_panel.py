@@ -13,6 +13,7 @@ from fewshot.class_names import quoted
 from fewshot.report import as_csv, as_json
 from fewshot.types import Comparison, InputError
 from fewshot.ui import files
+from fewshot.ui.aloud import say_what
 from fewshot.ui.cards import cards_html, table_html
 from fewshot.ui.errors import shown
 from fewshot.ui.markup import QUIET, block, escaped
@@ -56,6 +57,10 @@ new MutationObserver(() => {
   if (!seen) frame.scrollTop = row.offsetTop - above;
 }).observe(element, { childList: true, subtree: true });
 """
+_SAY_VERDICT = f"""() => requestAnimationFrame(() => {{
+  const verdict = document.querySelector("#cards .verdict");
+  {say_what('verdict.textContent.replace(/^. /, "")')}  // without the sign before it
+}})"""
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,10 @@ def build_results_panel() -> ResultsPanel:
         message, table, look, look_progress, cards, similarities, *buttons, kept, row, looks
     )
     # Each click, in their order: of those that "always_last" puts off, the row is forgotten.
-    table.select(cards_of_row, [kept, looks], [cards, row], trigger_mode="multiple", **QUIET)
+    chosen = table.select(
+        cards_of_row, [kept, looks], [cards, row], trigger_mode="multiple", **QUIET
+    )
+    chosen.success(None, None, None, js=_SAY_VERDICT, **QUIET)
     return panel
 
 

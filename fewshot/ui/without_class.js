@@ -4,6 +4,7 @@
 // typed or uploaded meanwhile.
 (count, ...values) => {
   const left = Math.max(FIRST, count - 1);
+  globalThis.sayAloud(`${values[INDEX] || "The class"} was taken away.`);
   const ofSlots = [0, 1, 2].map(() => values.splice(0, SLOTS)); // names, galleries, descriptions
   ofSlots.forEach((column, kind) => {
     column.splice(INDEX, 1);
