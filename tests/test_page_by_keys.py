@@ -65,6 +65,15 @@ def test_classes_come_and_go_aloud(page: Page, drawings: Callable) -> None:
     expect(page.get_by_label("Name of class 1", exact=True)).to_have_value("Loop")
 
 
+def test_after_clearing_all_the_way_back_is_in_sight(page: Page, drawings: Callable) -> None:
+    two_classes(page, drawings)
+    page.click("#settings > button")
+    page.get_by_label("Use the other queries too").scroll_into_view_if_needed()
+    press(page, "#clear-all")
+    expect(said(page)).to_have_text("All was cleared.")
+    expect(page.locator("#bring-back")).to_be_in_viewport(ratio=1)
+
+
 def test_a_run_and_a_row_are_told_of(page: Page) -> None:
     press(page, "#example-alphabet")
     expect(said(page)).to_have_text("The answers are here.")

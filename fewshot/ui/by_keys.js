@@ -35,7 +35,7 @@ if (!globalThis.sayAloud) {
 
   // Groups have their titles beside them, and galleries lose theirs with the first picture.
   const labels = new Map(
-    globalThis.gradio_config.components.map(({ props }) => [props.elem_id, props.label]),
+    globalThis.gradio_config?.components.map(({ props }) => [props.elem_id, props.label]),
   );
   const name = () => {
     for (const group of document.querySelectorAll("fieldset:not([aria-label])"))

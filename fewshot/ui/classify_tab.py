@@ -18,6 +18,7 @@ from fewshot.ui import classes_panel, clip_files, files, inputs, results_panel
 from fewshot.ui.aloud import say
 from fewshot.ui.arrivals import ALL_ARRIVED
 from fewshot.ui.busy import (
+    GENTLY,
     STOPPED,
     RunButtons,
     arrived_js,
@@ -65,6 +66,13 @@ from fewshot.ui.undo import (
 _CLEAR_PADS = """() => {
   document.querySelectorAll("#given .pad [data-do=clear]").forEach((button) => button.click());
 }"""
+# The page has become shorter, and may end below it.
+_TO_THE_WAY_BACK = f"""() => {{
+  {say("All was cleared.")}
+  requestAnimationFrame(() => document.querySelector("#bring-back")?.scrollIntoView(
+    {{ {GENTLY}, block: "nearest" }}
+  ));
+}}"""
 _EXAMPLE = "example-"  # and the example's key, in the ids of the buttons
 
 
@@ -207,6 +215,7 @@ def build_classify_tab(page: gr.Blocks) -> SettingsPanel:
     for ended in (back.success, back.failure):
         ended(None, None, undo.button, js=f"() => ({ready})", **QUIET)
     clearing = kept.success(cleared, None, emptied, **QUIET)
+    clearing.success(None, js=_TO_THE_WAY_BACK, api_visibility="private")
     pads = [*classes.pads, pad]
     changed = any_change([*held, *pads])
     replacing = [*classes.events, imports, *runs, clearing, back]
