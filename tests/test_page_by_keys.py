@@ -29,6 +29,19 @@ def test_groups_and_galleries_have_names(fresh: Page) -> None:
         expect(fresh.get_by_role("group", name=name, exact=True)).to_be_visible()
 
 
+def test_arrows_lead_from_choice_to_choice(page: Page) -> None:
+    choices = page.locator("#preset input")
+    choices.first.focus()
+    for key, chosen in [("ArrowRight", 1), ("ArrowDown", 0), ("ArrowLeft", 1), ("ArrowUp", 0)]:
+        page.keyboard.press(key)
+        expect(choices.nth(chosen)).to_be_focused()
+        expect(choices.nth(chosen)).to_be_checked()
+        expect(choices.nth(1 - chosen)).not_to_be_checked()
+        expect(page.locator("#preset label.selected")).to_have_text(["Drawings", "Photos"][chosen])
+    page.keyboard.press("Tab")  # the group is one stop
+    expect(page.get_by_label("Name of class 1", exact=True)).to_be_focused()
+
+
 def test_files_chosen_by_keys_are_told_of_and_more_can_follow(
     page: Page, drawings: Callable
 ) -> None:

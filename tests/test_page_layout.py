@@ -228,7 +228,7 @@ def test_what_has_the_focus_is_seen_to_have_it(fresh: Page) -> None:
       return [own.type, getComputedStyle(shown).outlineStyle !== "none"];
     }"""
     seen = []
-    for _ in range(4):
+    for _ in range(3):
         fresh.keyboard.press("Tab")
         seen.append(fresh.evaluate(ringed))
-    assert seen == [["radio", True], ["radio", True], ["textarea", True], ["submit", True]]
+    assert seen == [["radio", True], ["textarea", True], ["submit", True]]

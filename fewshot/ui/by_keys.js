@@ -33,13 +33,19 @@ if (!globalThis.sayAloud) {
     }
   });
 
-  // Groups have their titles beside them, and galleries lose theirs with the first picture.
+  // Groups have their titles beside them, and their radio buttons each a name of its own, anew
+  // whenever one is chosen: arrows would not lead from one to the next. Galleries lose their titles
+  // with the first picture.
   const labels = new Map(
     globalThis.gradio_config?.components.map(({ props }) => [props.elem_id, props.label]),
   );
   const name = () => {
     for (const group of document.querySelectorAll("fieldset:not([aria-label])"))
       group.ariaLabel = group.querySelector("[data-testid=block-info]")?.textContent.trim() ?? "";
+    for (const radio of document.querySelectorAll("fieldset [type=radio]")) {
+      const { id } = radio.closest("fieldset");
+      if (radio.name !== id) radio.name = id;
+    }
     for (const gallery of document.querySelectorAll(".pictures:not([role])")) {
       gallery.role = "group";
       gallery.ariaLabel = labels.get(gallery.id) ?? "";
@@ -72,5 +78,5 @@ if (!globalThis.sayAloud) {
       name();
       arrived();
     });
-  }).observe(document.body, { childList: true, subtree: true });
+  }).observe(document.body, { childList: true, subtree: true, attributeFilter: ["name"] });
 }
