@@ -108,13 +108,17 @@ def class_folders_in_steps(path: Path, *, limited: bool = True) -> Iterator[floa
 def _read(
     origin: str, found: list[_Found], skipped: list[str], limited: bool
 ) -> Iterator[float | ClassFolders]:
-    folders = _by_folder(_unwrapped(found), skipped)
+    found = _unwrapped(found)
+    folders = _by_folder(found, skipped)
     files = [file for folder in folders.values() for file in folder]
     if not files:
         n_files = len([file for file in found if file.load])
+        what = "put the pictures of each class into a folder of its name"
+        if any(file.load and len(file.parts) > 2 for file in found):
+            what = "they lie deeper; put the folders of all classes side by side"
         raise InputError(
-            f"{quoted(origin)} has no file in a class folder, of {n_files} in all: put the "
-            "pictures of each class into a folder of its name; a zip in it is not opened."
+            f"{quoted(origin)} has no file in a class folder, of {n_files} in all: {what}; a zip "
+            "in it is not opened."
         )
     if limited:
         _check_set_size(origin, files)

@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from fewshot.class_names import listed, quoted
+from fewshot.data.pool import Pool
+from fewshot.known_names import known_among
 from fewshot.types import Comparison, Picture, SupportSet
 
 T = TypeVar("T")
@@ -124,6 +126,31 @@ def with_photos_told(
     """With a first caution where photos were taken for drawings; see :func:`photographed`."""
     said = photographed(support.pictures, preset, remedy)
     return replace(comparison, cautions=(said, *comparison.cautions)) if said else comparison
+
+
+def trained_on(classes: Sequence[str], cautions: Sequence[str]) -> list[str]:
+    """A sentence where some classes are nouns that the small embedded CLIP was trained on.
+
+    Args:
+        classes: that something is measured on.
+        cautions: of the encoders that take part; that one is always cautioned of.
+    """
+    seen = known_among(classes, "nouns")
+    if not (seen and cautions):
+        return []
+    return [
+        f"The small CLIP was trained on photos of {some(seen)}: what is measured on such classes "
+        "is no few-shot accuracy."
+    ]
+
+
+def too_small(pool: Pool, needed: int) -> list[str]:
+    """A sentence where classes have fewer pictures than an episode takes of each."""
+    counts = np.bincount(pool.labels, minlength=len(pool.classes))
+    small = [pool.classes[i] for i in np.flatnonzero(counts < needed)]
+    if not small:
+        return []
+    return [f"{some(small)}: fewer than the {needed} pictures that an episode takes of a class."]
 
 
 def evenly(things: Sequence[T]) -> list[T]:

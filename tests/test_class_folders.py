@@ -136,7 +136,7 @@ def test_a_thousand_folders_around_all_are_looked_through(zipped):
 
 def test_two_folders_around_some_are_too_many(make):
     message = refusal(make({f"{top}/cat/1.png": dot(i) for i, top in enumerate("ab")}))
-    assert "has no file in a class folder, of 2 in all" in message
+    assert "has no file in a class folder, of 2 in all: they lie deeper; put the folders" in message
 
 
 def test_deeper_files_are_left_out(make):

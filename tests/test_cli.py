@@ -434,6 +434,22 @@ def test_classify_prints_a_table_beside_its_files(capsys, support_zip, tmp_path)
     assert "both name" in refused(capsys, *arguments, "--json", str(table), "--csv", str(table))
 
 
+def test_classes_that_the_small_clip_was_trained_on_are_told_of(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("Goldfish", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(2):
+            some = Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8))
+            some.save(tmp_path / "set" / name / f"{number}.png")
+    evaluate = ["evaluate", "--dataset", str(tmp_path / "set"), "--ways", "2", "--queries", "1"]
+    evaluate += ["--episodes", "2", "--preset", "photos", "--methods"]
+    said = "The small CLIP was trained on photos of 'Goldfish'"
+    assert main([*evaluate, "prototype", "--model", "embedded"]) == 0
+    assert said in capsys.readouterr().err
+    assert main([*evaluate, "pixels"]) == 0  # which have no encoder
+    assert said not in capsys.readouterr().err
+
+
 def test_photos_taken_for_drawings_are_told_of(capsys, tmp_path):
     rng = np.random.default_rng(0)
     for name in ("a", "b"):

@@ -127,7 +127,7 @@ def test_classes_that_the_small_clip_was_trained_on_are_told_of(zip_of: Callable
     asked = {"source": "zip", "zip_path": str(renamed), "ways": 2, "queries": 1, "episodes": 4}
     request = Request(**asked, methods=("prototype",), preset="photos", against=None)
     report = reports(request)[-1]
-    said = "It was trained on photos of 'Goldfish': what is measured on such classes is no"
+    said = "The small CLIP was trained on photos of 'Goldfish': what is measured on such"
     assert len(report.cautions) == 2 and report.cautions[1].startswith(said)
     assert escaped(said) in finished(report, "")[0]
     drawn = reports(replace(request, preset="drawings"))[-1]

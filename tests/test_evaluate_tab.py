@@ -13,20 +13,28 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
+from conftest import png
 from evaluate_runs import QUICK, reports
 
 from fewshot.data.invented import CHARACTERS, DRAWERS, invented_alphabet
 from fewshot.data.pool import Pool
 from fewshot.textures import TEXTURES, photograph
 from fewshot.types import Picture
-from fewshot.ui import evaluate_engine, evaluate_tab, inputs
+from fewshot.ui import evaluate_engine, evaluate_report, evaluate_tab, inputs
 from fewshot.ui.busy import RunButtons
 from fewshot.ui.engine import Step
 from fewshot.ui.evaluate_data import Data
 from fewshot.ui.evaluate_engine import evaluate_in_steps
 from fewshot.ui.evaluate_panel import EvaluatePanel, pictures_of_cell
 from fewshot.ui.evaluate_plots import ABOVE, BELOW, COLOURS, UP_TO, bar_frame
-from fewshot.ui.evaluate_report import MOST_CLASSES, REMEMBERED, Report, confusion_of
+from fewshot.ui.evaluate_report import (
+    MOST_CLASSES,
+    REMEMBERED,
+    Album,
+    Confusion,
+    Report,
+    confusion_of,
+)
 from fewshot.ui.evaluate_request import Request
 from fewshot.ui.evaluate_results import matrix_html, pictures_html, scores_html, summary
 
@@ -156,6 +164,25 @@ def test_a_class_name_is_text_whatever_it_says(monkeypatch: pytest.MonkeyPatch) 
     everything = matrix_html(last, "0:pixels") + pictures_html(last, "0:pixels", 0, 0)
     assert "<img src=x" not in everything and "${" not in everything and '"$' not in everything
     assert "&lt;img src=x" in everything
+
+
+def test_a_face_is_its_own_class_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [Picture(f"{i}.png", np.full((8, 8, 3), 20 * i, np.uint8)) for i in range(6)]
+    labels = np.array([2, 2, 0, 0, 3, 3])  # none of class 1
+    monkeypatch.setattr(evaluate_report, "thumbnail", lambda picture: picture.name)
+    shown = np.array([0, 2, 3])
+    confusion = Confusion(shown, np.eye(3), 4, 0, np.zeros((0, 3), np.int64))
+    faces, _ = Album(pictures, labels).shown([confusion])
+    assert faces == {0: "2.png", 2: "0.png", 3: "4.png"}
+
+
+def test_a_class_too_small_to_be_drawn_is_told_of(zip_of: Callable[..., str]) -> None:
+    path = zip_of("small.zip", 3, 4, {"few/1.png": png(7, 1), "few/2.png": png(7, 2)})
+    asked = {"source": "zip", "zip_path": path, "ways": 2, "queries": 2, "episodes": 2}
+    report = reports(Request(**asked, methods=("pixels",), against=None))[-1]
+    assert report.skipped == ("'few': fewer than the 3 pictures that an episode takes of a class.",)
+    report = reports(Request(**asked | {"queries": 1}, methods=("pixels",), against=None))[-1]
+    assert report.skipped == ()
 
 
 class Buttons(RunButtons):

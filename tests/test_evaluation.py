@@ -394,3 +394,16 @@ def test_a_cache_that_cannot_be_written_costs_time_only(pool, monkeypatch, tmp_p
     monkeypatch.setattr("fewshot.embedded_pool.write_atomically", Mock(side_effect=full))
     result = Evaluator(pool, ["prototype"], on_disk=True).run(episodes_of(pool))
     assert result.scores[0].episodes == 12
+
+
+def test_a_class_of_others_pictures_alone_is_none(tmp_path):
+    for name, drawers in {"a": (1, 2), "b": (1, 2), "c": (3, 4)}.items():
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for drawer in drawers:
+            (tmp_path / "set" / name / f"{drawer}.png").write_bytes(png(5, drawer))
+    pool, skipped = load_class_tree(tmp_path / "set")
+    assert pool.classes == ("a", "c") and pool.labels.tolist() == [0, 0, 1, 1]
+    assert len(skipped) == 3 and skipped[2].startswith("'b' makes no class")
+    shutil.rmtree(tmp_path / "set" / "c")
+    with pytest.raises(InputError, match="of 2 classes only 'a' is left with any"):
+        load_class_tree(tmp_path / "set")

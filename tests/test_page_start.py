@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 from visiting import METHODS, card, class_names, labels, n_slots, open_tab, outdated, thumbnails
 
 from fewshot.examples import EXAMPLE_TASKS, example_task
+from fewshot.known_names import known_names
 from fewshot.ui.classes_panel import MAX_SLOTS
-from fewshot.ui.known_names import known_names
 from fewshot.ui.outdated import CLASSIFY_HELD, PLAINLY_HELD
 
 

@@ -13,10 +13,12 @@ import pytest
 from made_up import answer, comparison
 from tiny_clip import write_tiny_clip
 
+import fewshot.known_names
 from fewshot.types import InputError
-from fewshot.ui import clip_files, known_names, timings
+from fewshot.ui import clip_files, timings
 from fewshot.ui.about_tab import build_about_tab
 from fewshot.ui.engine import Choices, settings_of
+from fewshot.ui.known_names import known_names_html
 from fewshot.ui.settings_panel import AUTOMATIC, N_SETTINGS, OWN, build_settings_panel, choices_of
 
 
@@ -176,14 +178,14 @@ def test_the_names_that_the_embedded_clip_knows_are_listed_from_its_card(
 ) -> None:
     from fewshot.encoders.clip_models import CARD_FILE, EMBEDDED_FOLDER
 
-    assert known_names.CARD == EMBEDDED_FOLDER / CARD_FILE
+    assert fewshot.known_names.CARD == EMBEDDED_FOLDER / CARD_FILE
     card = tmp_path / "card.json"
-    monkeypatch.setattr(known_names, "CARD", card)
+    monkeypatch.setattr(fewshot.known_names, "CARD", card)
     card.write_text(json.dumps({"knows": "a lot"}))
-    assert known_names.known_names() == {} and known_names.known_names_html() == ""
+    assert fewshot.known_names.known_names() == {} and known_names_html() == ""
     assert "How it works" not in clip_files.cautioned(["Caution."], "above")
     card.write_text(json.dumps({"nouns": ["bee", "ox <cart>"], "symbols": ["letter a"]}))
-    html = known_names.known_names_html()
+    html = known_names_html()
     assert "2 nouns and 1 letters, digits and symbols" in html
     assert "bee, ox &lt;cart&gt;." in html and "letter a." in html
     assert "\n" not in html  # Markdown would end the block there

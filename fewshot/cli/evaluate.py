@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
     from fewshot.evaluation import Evaluator
     from fewshot.evaluation_results import ALIKE, as_csv
     from fewshot.methods import get_method
-    from fewshot.remarks import photographed
+    from fewshot.remarks import photographed, trained_on
     from fewshot.report import evaluation_conditions
 
     for name in arguments.methods:
@@ -137,7 +137,8 @@ def run(arguments: argparse.Namespace) -> None:
     )
     runs, stopped = _run_all(evaluator, tasks)
     unfit = photographed(pool.pictures, arguments.preset, TAKE_PHOTOS)
-    said = [*loaded.skipped, unfit, *evaluator.cautions]
+    cautions = [*evaluator.cautions, *trained_on(pool.classes, evaluator.cautions)]
+    said = [*loaded.skipped, unfit, *cautions]
     if any(result.alike for _, result in runs):
         said.append(ALIKE)
     for sentence in filter(None, said):

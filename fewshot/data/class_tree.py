@@ -35,7 +35,10 @@ def pool_of(folders: ClassFolders) -> tuple[Pool, tuple[str, ...]]:
     The same pixels twice would be shown and asked in one episode.
 
     Returns:
-        The pool, and a sentence for each file that was left out.
+        The pool, and a sentence for each file and each class that was left out.
+
+    Raises:
+        InputError: fewer than two classes have pictures of their own.
     """
     pictures, labels, skipped = [], [], list(folders.skipped)
     first: dict[str, str] = {}
@@ -47,5 +50,13 @@ def pool_of(folders: ClassFolders) -> tuple[Pool, tuple[str, ...]]:
                 labels.append(label)
             else:  # whose name may be the same, too: a zip can hold a name twice
                 skipped.append(f"{quoted(picture.name)} is the same picture as {quoted(known)}.")
-    classes = tuple(name for name, _ in folders.classes)
-    return Pool(pictures, np.array(labels, dtype=np.int64), classes), tuple(skipped)
+    names = [name for name, _ in folders.classes]
+    left, labels = np.unique(np.array(labels, dtype=np.int64), return_inverse=True)
+    for label in sorted(set(range(len(names))) - set(left.tolist())):
+        skipped.append(f"{quoted(names[label])} makes no class: its pictures are all others' too.")
+    if len(left) < 2:
+        raise InputError(
+            f"Each picture counts once, and of {len(names)} classes only {quoted(names[left[0]])} "
+            "is left with any: at least 2 are needed."
+        )
+    return Pool(pictures, labels, tuple(names[label] for label in left)), tuple(skipped)

@@ -33,6 +33,12 @@ if (!globalThis.sayAloud) {
     }
   });
 
+  // One that has the focus still and is closed would stay so under a click.
+  document.addEventListener("mousedown", ({ target }) => {
+    if (!target.matches?.("[role=combobox][aria-expanded=false]")) return;
+    if (target === document.activeElement) target.blur();
+  });
+
   // Groups have their titles beside them, and their radio buttons each a name of its own, anew
   // whenever one is chosen: arrows would not lead from one to the next. Galleries lose their titles
   // with the first picture.
@@ -55,7 +61,7 @@ if (!globalThis.sayAloud) {
       outer.tabIndex = -1;
   };
 
-  // Files that were chosen by keys are told of, and the focus goes on where more can be added.
+  // Files that were chosen are told of, and the focus goes on where more can be added.
   let awaited = null;
   const thumbnails = (gallery) => gallery.querySelectorAll(".thumbnail-item").length;
   document.addEventListener("change", ({ target }) => {

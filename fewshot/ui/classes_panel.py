@@ -34,7 +34,7 @@ N_OUTPUTS = N_OF_KIND + 1 + 4 * MAX_SLOTS  # that :func:`filled` returns
 
 
 _WITHOUT = Path(__file__).with_name("without_class.js").read_text("utf-8")
-# Whether the buttons that take a class out can be pressed.
+# No button that takes a class out can be pressed while one does; then the focus goes back.
 _LOCKED = """() => {
   globalThis.startedBy = document.activeElement;
   document.querySelectorAll("#class-slots .remove").forEach((one) => (one.disabled = true));

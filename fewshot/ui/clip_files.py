@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fewshot.known_names import known_among, known_names
 from fewshot.remarks import some
 from fewshot.types import Comparison, InputError
 from fewshot.ui import timings
-from fewshot.ui.known_names import known_among, known_names
 
 if TYPE_CHECKING:
     from fewshot.encoders.clip_models import ClipModel

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fewshot.presets import get_preset
-from fewshot.remarks import photographed, some
+from fewshot.remarks import photographed, too_small, trained_on
 from fewshot.report import evaluation_conditions
 from fewshot.types import InputError
 from fewshot.ui import clip_files
@@ -16,10 +16,9 @@ from fewshot.ui.evaluate_data import load_data
 from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, without_tables
 from fewshot.ui.evaluate_request import METHOD_TITLES, Request
 from fewshot.ui.kind import CHOOSE_PHOTOS
-from fewshot.ui.known_names import known_among
 
 if TYPE_CHECKING:
-    from fewshot.evaluation import Evaluator
+    pass
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 EPISODES_AT_ONCE = 25
@@ -65,8 +64,9 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
     facts = evaluation_conditions(request.preset, settings, model, request.against, request.seed)
     remark = photographed(pool.pictures, request.preset, CHOOSE_PHOTOS)
     album = Album(pool.pictures, pool.labels)
-    left_out = (*absent, *data.skipped)
-    cautions = (*evaluator.cautions, *_trained_on(evaluator, pool.classes))
+    needed = min(protocol.shots for protocol in protocols) + request.queries
+    left_out = (*absent, *data.skipped, *too_small(pool, needed))
+    cautions = (*evaluator.cautions, *trained_on(pool.classes, evaluator.cautions))
     done, confusions, any_alike = [], {}, False  # in the runs that are done
     for number, (protocol, episodes) in enumerate(zip(protocols, drawn, strict=True)):
         asked = {"ways": protocol.ways, "shots": protocol.shots, "queries": protocol.queries}
@@ -86,17 +86,6 @@ def evaluate_in_steps(request: Request) -> Iterator[Step | Report]:
             )  # fmt: skip
         done.append(run)
         any_alike |= alike
-
-
-def _trained_on(evaluator: Evaluator, classes: Sequence[str]) -> tuple[str, ...]:
-    """A sentence where some classes are known to the small embedded CLIP, which is cautioned of."""
-    seen = known_among(classes, "nouns")
-    if not (seen and evaluator.cautions):
-        return ()
-    return (
-        f"It was trained on photos of {some(seen)}: what is measured on such classes is no "
-        "few-shot accuracy.",
-    )
 
 
 def _at_hand(request: Request) -> tuple[list[str], tuple[str, ...]]:

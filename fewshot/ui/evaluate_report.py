@@ -128,7 +128,7 @@ class Album:
 
     def __init__(self, pictures: Sequence[Picture], labels: np.ndarray) -> None:
         self._pictures = pictures
-        self._first = np.unique(labels, return_index=True)[1]
+        self._first = dict(zip(*np.unique(labels, return_index=True), strict=True))
         self._made: dict[int, str] = {}
 
     def shown(self, confusions: Iterable[Confusion]) -> tuple[dict[int, str], dict[int, str]]:
