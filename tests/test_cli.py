@@ -434,14 +434,20 @@ def test_classify_prints_a_table_beside_its_files(capsys, support_zip, tmp_path)
     assert "both name" in refused(capsys, *arguments, "--json", str(table), "--csv", str(table))
 
 
-def test_classes_that_the_small_clip_was_trained_on_are_told_of(capsys, tmp_path):
+def half_toned(folder: Path, *classes: str) -> Path:
+    """Write three pictures of each class, as little drawn as photos are."""
     rng = np.random.default_rng(0)
-    for name in ("Goldfish", "b"):
-        (tmp_path / "set" / name).mkdir(parents=True)
-        for number in range(2):
-            some = Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8))
-            some.save(tmp_path / "set" / name / f"{number}.png")
-    evaluate = ["evaluate", "--dataset", str(tmp_path / "set"), "--ways", "2", "--queries", "1"]
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(3):
+            few = Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8))
+            few.resize((90, 90)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_classes_that_the_small_clip_was_trained_on_are_told_of(capsys, tmp_path):
+    shown = half_toned(tmp_path / "set", "Goldfish", "b")
+    evaluate = ["evaluate", "--dataset", str(shown), "--ways", "2", "--queries", "1"]
     evaluate += ["--episodes", "2", "--preset", "photos", "--methods"]
     said = "The small CLIP was trained on photos of 'Goldfish'"
     assert main([*evaluate, "prototype", "--model", "embedded"]) == 0
@@ -451,13 +457,8 @@ def test_classes_that_the_small_clip_was_trained_on_are_told_of(capsys, tmp_path
 
 
 def test_photos_taken_for_drawings_are_told_of(capsys, tmp_path):
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        (tmp_path / "set" / name).mkdir(parents=True)
-        for number in range(3):
-            few = Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8))
-            few.resize((90, 90)).save(tmp_path / "set" / name / f"{number}.png")
-    shown, query = str(tmp_path / "set"), str(tmp_path / "set" / "a" / "0.png")
+    shown = str(half_toned(tmp_path / "set", "a", "b"))
+    query = str(tmp_path / "set" / "a" / "0.png")
     said = "These look like photos, and as drawings only their outlines are seen: take --preset"
     methods = ["--methods", "pixels"]
     assert main(["classify", "--support", shown, "--query", query, *methods]) == 0

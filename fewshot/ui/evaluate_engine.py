@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from fewshot.presets import get_preset
 from fewshot.remarks import photographed, too_small, trained_on
@@ -16,9 +15,6 @@ from fewshot.ui.evaluate_data import load_data
 from fewshot.ui.evaluate_report import REMEMBERED, Album, Report, confusion_of, without_tables
 from fewshot.ui.evaluate_request import METHOD_TITLES, Request
 from fewshot.ui.kind import CHOOSE_PHOTOS
-
-if TYPE_CHECKING:
-    pass
 
 # So much is done without a pause, in which a Stop can take hold and others get their turn.
 EPISODES_AT_ONCE = 25
